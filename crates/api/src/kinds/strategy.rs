@@ -1,0 +1,79 @@
+//! What a kind may do of its own: pure functions over drafts.
+
+use crate::status::Cause;
+use crate::value::Value;
+
+/// A warning for the client, as the `Warning` header carries it.
+pub type Warning = String;
+
+/// How an object comes to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// It is new.
+    Create,
+    /// It replaces another; patches too.
+    Update,
+    /// Only this subresource of it is replaced, such as `status`.
+    UpdateSubresource(&'static str),
+}
+
+/// The behaviour of a kind. Every hook has a default that does nothing; most kinds need few.
+///
+/// The declarative part (which fields there are, their defaults, list types) comes from the schema; the registry
+/// keeps metadata, the split of spec and status, and generation.
+pub trait Strategy: Send + Sync {
+    /// Fills in what the schema's own defaults cannot: defaults that depend on other fields
+    /// (upstream's `SetDefaults_*` of `pkg/apis/*/v1/defaults.go`).
+    fn default(&self, _draft: &mut Value) {}
+
+    /// Clears or sets what the client has no say in (upstream's `PrepareForCreate`, `PrepareForUpdate`), after the
+    /// registry has reset status or spec.
+    fn prepare(&self, _new: &mut Value, _old: Option<&Value>, _verb: Verb) {}
+
+    /// The fields at fault (upstream's `Validate`, `ValidateUpdate`). `old` is there for updates.
+    fn validate(&self, _new: &Value, _old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        vec![]
+    }
+
+    /// What the client should know (upstream's `WarningsOnCreate`, `WarningsOnUpdate`).
+    fn warn(&self, _new: &Value) -> Vec<Warning> {
+        vec![]
+    }
+
+    /// Whether the kind has a `status` that only its subresource may set, and a generation that its spec moves.
+    /// The registry asks this of kinds with a `status` subresource; Pods, say, keep generation of their own accord.
+    fn generation_follows_spec(&self) -> bool {
+        true
+    }
+
+    /// Whether PUT may create (upstream's `AllowCreateOnUpdate`).
+    fn allow_create_on_update(&self) -> bool {
+        false
+    }
+
+    /// Whether PUT without a resourceVersion overwrites (upstream's `AllowUnconditionalUpdate`).
+    fn allow_unconditional_update(&self) -> bool {
+        true
+    }
+
+    /// How long the object may take to go when the client names no time, in seconds; `None` for kinds that go at
+    /// once (upstream's `RESTGracefulDeleteStrategy`). Pods: their own `terminationGracePeriodSeconds`.
+    fn grace_period_seconds(&self, _object: &Value) -> Option<i64> {
+        None
+    }
+
+    /// What becomes of dependents when the client does not say (upstream's `DefaultGarbageCollectionPolicy`).
+    fn default_orphan(&self) -> bool {
+        false
+    }
+
+    /// Turns a draft of this resource from one version into another; `true` when it knew how.
+    fn convert(&self, _draft: &mut Value, _from: &str, _to: &str) -> bool {
+        false
+    }
+}
+
+/// The strategy of kinds without behaviour of their own.
+pub struct Plain;
+
+impl Strategy for Plain {}

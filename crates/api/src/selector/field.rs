@@ -1,0 +1,175 @@
+//! Field selectors (k8s.io/apimachinery/pkg/fields): equality on the few fields that a resource names.
+
+use crate::object::Object;
+use crate::raw;
+use crate::value::Str;
+
+/// Terms that all have to hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FieldSelector {
+    terms: Vec<Term>,
+}
+
+/// One term: a field has, or has not, a value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Term {
+    /// The field's path, such as `spec.nodeName`.
+    pub field: Str,
+    /// The value.
+    pub value: Str,
+    /// Whether it has to be this value, or any other.
+    pub equal: bool,
+}
+
+/// Why a field selector could not be read.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A term without an operator.
+    #[error("invalid selector: '{0}'; can't understand '{1}'")]
+    Syntax(String, String),
+    /// A field that the resource does not select by.
+    #[error("field label not supported: {0}")]
+    NotSupported(String),
+}
+
+// === impl FieldSelector ===
+
+impl FieldSelector {
+    /// From a query parameter, such as `status.phase!=Running,spec.nodeName=a`. A backslash escapes `\`, `,` and `=`.
+    pub fn parse(text: &str) -> Result<FieldSelector, Error> {
+        let mut terms = Vec::new();
+        for part in split_terms(text).into_iter().filter(|part| !part.is_empty()) {
+            let syntax = || Error::Syntax(text.to_owned(), part.clone());
+            let at = part.find(['=', '!']).ok_or_else(syntax)?;
+            let (field, rest) = part.split_at(at);
+            let (equal, value) = match rest {
+                _ if rest.starts_with("!=") => (false, &rest[2..]),
+                _ if rest.starts_with("==") => (true, &rest[2..]),
+                _ if rest.starts_with('=') => (true, &rest[1..]),
+                _ => return Err(syntax()),
+            };
+            terms.push(Term { field: field.into(), value: unescape(value), equal });
+        }
+        Ok(FieldSelector { terms })
+    }
+
+    /// Refuses fields that are neither metadata's nor among `selectable`.
+    pub fn check(&self, selectable: &[crate::meta::Text], namespaced: bool) -> Result<(), Error> {
+        for term in &self.terms {
+            let known = term.field == "metadata.name"
+                || (term.field == "metadata.namespace" && namespaced)
+                || selectable.iter().any(|field| *field == term.field.as_str());
+            if !known {
+                return Err(Error::NotSupported(term.field.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything is selected.
+    pub fn is_everything(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// The terms.
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// The value that `field` has to have, if the selector says so.
+    pub fn required(&self, field: &str) -> Option<&str> {
+        self.terms.iter().find(|term| term.equal && term.field == field).map(|term| term.value.as_str())
+    }
+
+    /// Whether `object` is selected. An absent field counts as empty.
+    pub fn matches(&self, object: &Object) -> bool {
+        self.terms.iter().all(|term| {
+            let path: Vec<&str> = term.field.split('.').collect();
+            let actual = object.raw(&path).map(scalar).unwrap_or_default();
+            (actual == zero(&term.field, &term.value)) == term.equal
+        })
+    }
+}
+
+impl std::fmt::Display for FieldSelector {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        for (i, term) in self.terms.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            let operator = if term.equal { "=" } else { "!=" };
+            write!(f, "{comma}{}{operator}{}", term.field, term.value)?;
+        }
+        Ok(())
+    }
+}
+
+/// A raw scalar as a selector writes it. An encoder leaves out false and zero: so do we.
+fn scalar(raw: &[u8]) -> String {
+    match raw::text(raw) {
+        Some(text) => text.into_owned(),
+        None => match std::str::from_utf8(raw).unwrap_or_default() {
+            "false" | "0" | "null" => String::new(),
+            other => other.to_owned(),
+        },
+    }
+}
+
+/// What `value` is compared as: `false` and `0` stand for absent booleans and counters.
+fn zero<'a>(field: &str, value: &'a str) -> &'a str {
+    let counts = matches!(field, "status.successful" | "status.replicas");
+    match value {
+        "false" => "",
+        "0" if counts => "",
+        other => other,
+    }
+}
+
+fn split_terms(text: &str) -> Vec<String> {
+    let (mut terms, mut term, mut escaped) = (Vec::new(), String::new(), false);
+    for c in text.chars() {
+        match c {
+            ',' if !escaped => terms.push(std::mem::take(&mut term)),
+            _ => term.push(c),
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    terms.push(term);
+    terms
+}
+
+fn unescape(value: &str) -> Str {
+    let (mut out, mut escaped) = (String::new(), false);
+    for c in value.chars() {
+        if c == '\\' && !escaped {
+            escaped = true;
+        } else {
+            out.push(c);
+            escaped = false;
+        }
+    }
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_compared_as_texts() {
+        let body = br#"{"metadata":{"name":"a","namespace":"n"},"spec":{"nodeName":"x,y"},"status":{"phase":"Running"}}"#;
+        let object = Object::new(bytes::Bytes::from_static(body), 1);
+        let table = [
+            ("metadata.name=a", true),
+            ("metadata.name!=a", false),
+            ("spec.nodeName=x\\,y,status.phase==Running", true),
+            ("spec.hostNetwork=false", true),
+            ("spec.nodeName=", false),
+            ("spec.other=", true),
+        ];
+        for (text, expected) in table {
+            assert_eq!(FieldSelector::parse(text).expect(text).matches(&object), expected, "{text}");
+        }
+        assert!(FieldSelector::parse("status").is_err());
+        let selector = FieldSelector::parse("spec.foo=1").expect("syntax");
+        assert!(selector.check(&["spec.bar".into()], true).is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! Selectors: which objects a list, watch or controller means.
+
+pub mod field;
+pub mod label;
+
+pub use field::FieldSelector;
+pub use label::LabelSelector;

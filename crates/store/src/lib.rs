@@ -1,0 +1,1 @@
+//! The store: a durable log and one memory over it, with etcd's semantics.

@@ -1,0 +1,8 @@
+//! The kernel and the process's surroundings, each behind a seam that a test can replace.
+//!
+//! **Architecture Invariant:** the only crate with `unsafe`, and the only one that asks the machine for the time,
+//! for randomness, for a task or for a thread.
+
+pub mod env;
+
+pub use env::Env;

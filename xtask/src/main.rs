@@ -1,0 +1,2 @@
+//! Chores of the repository: `cargo xtask tidy`, `cargo xtask schema`.
+fn main() {}
