@@ -1,2 +1,23 @@
-//! Chores of the repository: `cargo xtask tidy`, `cargo xtask schema`.
-fn main() {}
+//! Chores of the repository, one module a subcommand: `cargo xtask schema [--check] | testdata`.
+
+mod schema;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["schema"] => schema::write(),
+        ["schema", "--check"] => schema::check(),
+        ["testdata"] => schema::testdata(),
+        _ => Err("usage: cargo xtask schema [--check] | testdata".to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -5,11 +5,17 @@
 //! Two forms of an object, never mixed: [`value::Value`], the mutable tree ("draft") that decoding makes and that
 //! defaulting, admission and patches change; and [`object::Object`], the immutable encoding that a commit makes.
 
+pub mod codec;
+pub mod defaults;
 pub mod kinds;
+pub mod managed;
 pub mod meta;
 pub mod names;
 pub mod object;
+pub mod patch;
+pub mod quantity;
 pub mod raw;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod value;

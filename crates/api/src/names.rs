@@ -30,7 +30,9 @@ pub fn qualified_name(name: &str) -> Vec<String> {
     } else if short.len() > 63 {
         reasons.push("name part must be no more than 63 bytes".to_owned());
     }
-    if !short.is_empty() && !framed(short, |c| c.is_ascii_alphanumeric(), |c| c.is_ascii_alphanumeric() || b"-_.".contains(&c)) {
+    if !short.is_empty()
+        && !framed(short, |c| c.is_ascii_alphanumeric(), |c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+    {
         reasons.push(format!("name part {QUALIFIED_NAME}"));
     }
     reasons
@@ -128,6 +130,10 @@ mod tests {
             assert!(!qualified_name(bad).is_empty(), "{bad}");
         }
         assert!(label_value("").is_empty() && !label_value("a b").is_empty());
-        assert!(!path_segment("..").is_empty() && !path_segment("a/b").is_empty() && path_segment("system:a").is_empty());
+        assert!(
+            !path_segment("..").is_empty()
+                && !path_segment("a/b").is_empty()
+                && path_segment("system:a").is_empty()
+        );
     }
 }

@@ -53,6 +53,19 @@ impl Object {
         Object(Arc::new(Inner { body, revision }))
     }
 
+    /// The same object with another revision written in it: a deleted object carries the revision of its end.
+    pub fn at_revision(&self, revision: Revision) -> Object {
+        let body = self.0.body.as_ref();
+        let Some(old) = raw::find(body, &["metadata", "resourceVersion"]) else {
+            return Object::new(self.0.body.clone(), revision);
+        };
+        let start = old.as_ptr() as usize - body.as_ptr() as usize;
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(revision).as_bytes();
+        let (head, tail) = (&body[..start], &body[start + old.len()..]);
+        Object::new(Bytes::from([head, b"\"", digits, b"\"", tail].concat()), revision)
+    }
+
     /// The canonical JSON, without type meta.
     pub fn body(&self) -> &Bytes {
         &self.0.body
@@ -112,5 +125,8 @@ mod tests {
         let object = Object::new(body, 42);
         assert_eq!(object.text(&["metadata", "resourceVersion"]).as_deref(), Some("42"));
         assert_eq!(object.name(), "a");
+        let ended = object.at_revision(1234);
+        assert_eq!(ended.text(&["metadata", "resourceVersion"]).as_deref(), Some("1234"));
+        assert_eq!((ended.revision(), ended.uid().as_ref()), (1234, "u"));
     }
 }

@@ -114,7 +114,9 @@ fn skip(json: &[u8], at: usize) -> Option<usize> {
                 }
             }
         }
-        _ => Some(json[at..].iter().position(|b| matches!(b, b',' | b'}' | b']')).map_or(json.len(), |n| at + n)),
+        _ => Some(
+            json[at..].iter().position(|b| matches!(b, b',' | b'}' | b']')).map_or(json.len(), |n| at + n),
+        ),
     }
 }
 

@@ -10,6 +10,8 @@ use crate::meta::GroupResource;
 #[error("{message}")]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
+    /// Where a list may go on, for those that expired.
+    pub metadata: ListMeta,
     /// `Success` or `Failure`.
     pub status: String,
     /// What a person reads.
@@ -23,6 +25,15 @@ pub struct Status {
     pub details: Option<Details>,
     /// The HTTP status code.
     pub code: u16,
+}
+
+/// The list metadata of a [`Status`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ListMeta {
+    /// A token for the rest of the list, at whatever revision is current.
+    #[serde(rename = "continue", skip_serializing_if = "String::is_empty")]
+    pub continue_token: String,
 }
 
 /// What a [`Status`] is about.
@@ -73,6 +84,7 @@ fn is_zero(n: &u32) -> bool {
 impl Status {
     fn failure(code: u16, reason: &str, message: impl Into<String>) -> Status {
         Status {
+            metadata: ListMeta::default(),
             status: "Failure".into(),
             message: message.into(),
             reason: reason.into(),
@@ -91,7 +103,8 @@ impl Status {
 
     /// The success that a delete answers with.
     pub fn deleted(resource: &GroupResource, name: &str, uid: &str) -> Status {
-        let mut status = Status { status: "Success".into(), code: 200, ..Status::default() }.about(resource, name);
+        let mut status =
+            Status { status: "Success".into(), code: 200, ..Status::default() }.about(resource, name);
         status.details.get_or_insert_default().uid = uid.to_owned();
         status
     }
@@ -110,7 +123,8 @@ impl Status {
 
     /// 409: create of an object that is there.
     pub fn already_exists(resource: &GroupResource, name: &str) -> Status {
-        Status::failure(409, "AlreadyExists", format!("{resource} \"{name}\" already exists")).about(resource, name)
+        Status::failure(409, "AlreadyExists", format!("{resource} \"{name}\" already exists"))
+            .about(resource, name)
     }
 
     /// 409: the object is not as the request expects it.
@@ -121,13 +135,15 @@ impl Status {
 
     /// 409 in upstream's usual words: the object has changed since it was read.
     pub fn modified(resource: &GroupResource, name: &str) -> Status {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Status::conflict(resource, name, why)
     }
 
     /// 422: fields at fault. `kind` is of the object, as upstream fills it.
     pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Status {
-        let errors: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let errors: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let errors = match errors.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -185,8 +201,9 @@ impl Status {
 
     /// 415: no decoder for what the client sent.
     pub fn unsupported_media_type(accepted: &str) -> Status {
-        let message =
-            format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
+        );
         Status::failure(415, "UnsupportedMediaType", message)
     }
 

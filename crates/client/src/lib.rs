@@ -4,10 +4,20 @@
 //! cannot tell whether the server is in the same process.
 #![forbid(unsafe_code)]
 
+pub mod backoff;
+pub mod events;
+pub mod informer;
+pub mod kubeconfig;
+pub mod queue;
+pub mod remote;
 pub mod request;
 pub mod transport;
 pub mod typed;
 
+pub use events::{EventType, Recorder, reference};
+pub use informer::{Change, Changes, Indexer, Informer, ObjectInformer, ObjectKey, Selection};
+pub use queue::Queue;
+pub use remote::{Remote, RemoteConfig, RemoteError};
 pub use request::{List, Options, PatchType, Reply, Request, Verb, Watch, WatchEvent};
 pub use transport::Transport;
 pub use typed::{Client, Kind, decode};

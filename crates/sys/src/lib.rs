@@ -3,6 +3,14 @@
 //! **Architecture Invariant:** the only crate with `unsafe`, and the only one that asks the machine for the time,
 //! for randomness, for a task or for a thread.
 
+pub mod cgroup;
+pub mod conntrack;
 pub mod env;
+pub mod mount;
+pub mod netlink;
+pub mod netns;
+pub mod nftables;
+pub mod process;
+pub mod sysctl;
 
 pub use env::Env;

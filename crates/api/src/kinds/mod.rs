@@ -11,21 +11,53 @@ use std::sync::{Arc, LazyLock};
 
 use crate::meta::{GroupVersionKind, Text};
 pub use resource::{Resource, Storage, Subresource, Version};
-pub use strategy::{Strategy, Verb, Warning};
+pub use strategy::{Strategy, Verb, Warning, Writer};
 
 /// The rows of the built-in kinds, in discovery's order.
 const ROWS: &str = include_str!("resources.txt");
 
 /// The built-in kinds, read from their rows once.
-pub static BUILT_IN: LazyLock<Vec<Arc<Resource>>> =
-    LazyLock::new(|| ROWS.lines().filter(|line| !line.starts_with('#')).map(|line| Arc::new(parse(line))).collect());
+pub static BUILT_IN: LazyLock<Vec<Arc<Resource>>> = LazyLock::new(|| {
+    ROWS.lines().filter(|line| !line.starts_with('#')).map(|line| Arc::new(parse(line))).collect()
+});
+
+/// The kinds whose strategies upstream set `metadata.generation`.
+const GENERATION: [&str; 26] = [
+    "Pod",
+    "ReplicationController",
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "Ingress",
+    "IngressClass",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "CustomResourceDefinition",
+    "FlowSchema",
+    "PodTemplate",
+    "PriorityLevelConfiguration",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+    "ResourceSlice",
+    "MutatingWebhookConfiguration",
+    "PriorityClass",
+    "EndpointSlice",
+    "DeviceClass",
+];
 
 /// The built-in resource `plural` of `group`.
 pub fn built_in(group: &str, plural: &str) -> Option<&'static Arc<Resource>> {
     BUILT_IN.iter().find(|resource| resource.group == group && resource.plural == plural)
 }
 
-const ALL_VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const ALL_VERBS: [&str; 8] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// One row. The table is part of the program and tested whole, so a broken row is a broken build.
 fn parse(line: &'static str) -> Resource {
@@ -36,8 +68,11 @@ fn parse(line: &'static str) -> Resource {
         panic!("a row of resources.txt has eleven columns: {line}");
     };
     let group = if group == "core" { "" } else { group };
-    let subresources: Vec<Subresource> =
-        if subresources == "-" { vec![] } else { subresources.split(' ').map(|s| parse_subresource(s, kind)).collect() };
+    let subresources: Vec<Subresource> = if subresources == "-" {
+        vec![]
+    } else {
+        subresources.split(' ').map(|s| parse_subresource(s, kind)).collect()
+    };
     let selectable: Vec<Text> = texts(fields);
     let version = |name: &'static str| Version {
         name: name.into(),
@@ -64,10 +99,14 @@ fn parse(line: &'static str) -> Resource {
         namespaced: scope == "ns",
         storage: match storage {
             "-" => Storage::Virtual,
-            shared if shared.starts_with('=') => Storage::Own(format!("/registry/{}/", &shared[1..]).into()),
+            shared if shared.starts_with('=') => {
+                let prefix = format!("/registry/{}/", &shared[1..]);
+                Storage::SharedWith(prefix.into(), GroupVersionKind::new("", "v1", kind))
+            }
             own => Storage::Own(format!("/registry/{own}/").into()),
         },
         verbs: if verbs == "*" { ALL_VERBS.map(Text::from).to_vec() } else { texts(verbs) },
+        generation: GENERATION.contains(&kind),
         versions: versions.split(',').map(version).collect(),
         strategy: strategies::of(group, kind),
     }
@@ -102,7 +141,8 @@ mod tests {
         assert_eq!(pods.key("default", "web"), "/registry/pods/default/web");
         let binding = pods.versions[0].subresource("binding").expect("binding");
         assert_eq!(binding.kind, GroupVersionKind::new("", "v1", "Binding"));
-        let scale = built_in("apps", "deployments").and_then(|d| d.versions[0].subresource("scale")).expect("scale");
+        let scale =
+            built_in("apps", "deployments").and_then(|d| d.versions[0].subresource("scale")).expect("scale");
         assert_eq!(scale.kind.api_version(), "autoscaling/v1");
     }
 }

@@ -25,6 +25,8 @@ pub struct Resource {
     pub storage: Storage,
     /// The verbs of the resource itself.
     pub verbs: Vec<Text>,
+    /// Whether `metadata.generation` counts the changes of what its users ask for.
+    pub generation: bool,
     /// Its versions: the preferred one, which is also the stored one, first.
     pub versions: Vec<Version>,
     /// What this kind does of its own.
@@ -34,8 +36,10 @@ pub struct Resource {
 /// Where the objects of a resource are kept.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Storage {
-    /// Under this prefix of the store, which another resource may share (Event lives in two groups).
+    /// Under this prefix of the store.
     Own(Text),
+    /// Under the prefix of another resource, as that one's kind: Event lives in two groups.
+    SharedWith(Text, GroupVersionKind),
     /// Nowhere: a handler answers.
     Virtual,
 }
@@ -70,7 +74,7 @@ impl Resource {
     /// The prefix of its keys, ending in `/`; `None` when it is kept nowhere.
     pub fn prefix(&self) -> Option<&str> {
         match &self.storage {
-            Storage::Own(prefix) => Some(prefix),
+            Storage::Own(prefix) | Storage::SharedWith(prefix, _) => Some(prefix),
             Storage::Virtual => None,
         }
     }
@@ -97,6 +101,14 @@ impl Resource {
         &self.versions[0]
     }
 
+    /// The kind in the version that is stored; it names the schema of the stored bytes.
+    pub fn stored_kind(&self) -> &GroupVersionKind {
+        match &self.storage {
+            Storage::SharedWith(_, kind) => kind,
+            _ => &self.versions[0].kind,
+        }
+    }
+
     /// Group and plural.
     pub fn group_resource(&self) -> GroupResource {
         GroupResource { group: self.group.clone(), resource: self.plural.clone() }
@@ -105,6 +117,21 @@ impl Resource {
     /// Group, the preferred version and plural.
     pub fn preferred(&self) -> GroupVersionResource {
         GroupVersionResource::new(self.group.clone(), self.versions[0].name.clone(), self.plural.clone())
+    }
+
+    /// Whether `status` is a subresource, which only it may set.
+    pub fn resets_status(&self) -> bool {
+        self.stored().subresource("status").is_some()
+    }
+
+    /// Whether its objects count the changes of their spec.
+    pub fn has_generation(&self) -> bool {
+        self.generation
+    }
+
+    /// Reasons why `name` is no name for an object of this kind.
+    pub fn check_name(&self, name: &str) -> Vec<String> {
+        self.strategy.check_name(name)
     }
 
     /// Whether the resource itself has this verb.

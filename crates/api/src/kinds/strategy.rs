@@ -17,6 +17,15 @@ pub enum Verb {
     UpdateSubresource(&'static str),
 }
 
+/// What the registry knows of a write besides its objects.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'a> {
+    /// Who writes, as a `UserInfo`: `username`, `uid`, `groups`, `extra`.
+    pub user: &'a Value,
+    /// When, as metadata writes times.
+    pub now: &'a str,
+}
+
 /// The behaviour of a kind. Every hook has a default that does nothing; most kinds need few.
 ///
 /// The declarative part (which fields there are, their defaults, list types) comes from the schema; the registry
@@ -30,6 +39,14 @@ pub trait Strategy: Send + Sync {
     /// registry has reset status or spec.
     fn prepare(&self, _new: &mut Value, _old: Option<&Value>, _verb: Verb) {}
 
+    /// Writes down who writes, or when, where the kind keeps that; right after [`prepare`](Strategy::prepare).
+    fn stamp(&self, _new: &mut Value, _old: Option<&Value>, _verb: Verb, _by: Writer) {}
+
+    /// Whether a new object may bring its status along: those that kubelets make of themselves.
+    fn keeps_status_on_create(&self) -> bool {
+        false
+    }
+
     /// The fields at fault (upstream's `Validate`, `ValidateUpdate`). `old` is there for updates.
     fn validate(&self, _new: &Value, _old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
         vec![]
@@ -38,12 +55,6 @@ pub trait Strategy: Send + Sync {
     /// What the client should know (upstream's `WarningsOnCreate`, `WarningsOnUpdate`).
     fn warn(&self, _new: &Value) -> Vec<Warning> {
         vec![]
-    }
-
-    /// Whether the kind has a `status` that only its subresource may set, and a generation that its spec moves.
-    /// The registry asks this of kinds with a `status` subresource; Pods, say, keep generation of their own accord.
-    fn generation_follows_spec(&self) -> bool {
-        true
     }
 
     /// Whether PUT may create (upstream's `AllowCreateOnUpdate`).
@@ -65,6 +76,29 @@ pub trait Strategy: Send + Sync {
     /// What becomes of dependents when the client does not say (upstream's `DefaultGarbageCollectionPolicy`).
     fn default_orphan(&self) -> bool {
         false
+    }
+
+    /// Why the object may not be deleted (upstream's `CheckGracefulDelete` and the like).
+    fn check_delete(&self, _object: &Value) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What the beginning of the end changes in the object, besides its metadata.
+    fn begin_delete(&self, _draft: &mut Value) {}
+
+    /// Whether the object has to stay although metadata would let it go: namespaces have finalizers in their spec.
+    fn is_held(&self, _object: &Value) -> bool {
+        false
+    }
+
+    /// Whether delete answers with the object that is gone (upstream's `ReturnDeletedObject`).
+    fn returns_deleted(&self) -> bool {
+        false
+    }
+
+    /// Reasons why `name` is none for this kind (upstream's `ValidateObjectMeta` name functions).
+    fn check_name(&self, name: &str) -> Vec<String> {
+        crate::names::subdomain(name)
     }
 
     /// Turns a draft of this resource from one version into another; `true` when it knew how.

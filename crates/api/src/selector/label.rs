@@ -84,7 +84,10 @@ impl LabelSelector {
                 break;
             }
             if !parser.eat(",") || parser.rest.trim().is_empty() {
-                return Err(Error::Syntax(format!("found '{}', expected: ',' or 'end of string'", parser.rest)));
+                return Err(Error::Syntax(format!(
+                    "found '{}', expected: ',' or 'end of string'",
+                    parser.rest
+                )));
             }
             parser.skip_space();
         }
@@ -95,7 +98,9 @@ impl LabelSelector {
     /// From a `LabelSelector` field: `matchLabels` and `matchExpressions`.
     pub fn from_value(selector: &Value) -> Result<LabelSelector, Error> {
         let mut requirements = Vec::new();
-        for (key, value) in selector.get("matchLabels").and_then(Value::as_map).iter().flat_map(|map| map.iter()) {
+        for (key, value) in
+            selector.get("matchLabels").and_then(Value::as_map).iter().flat_map(|map| map.iter())
+        {
             let values = vec![value.as_str().unwrap_or_default().into()];
             requirements.push(Requirement { key: key.clone(), operator: Operator::In, values });
         }
@@ -105,9 +110,12 @@ impl LabelSelector {
                 "NotIn" => Operator::NotIn,
                 "Exists" => Operator::Exists,
                 "DoesNotExist" => Operator::DoesNotExist,
-                other => return Err(Error::Operator(format!("{other:?} is not a valid label selector operator"))),
+                other => {
+                    return Err(Error::Operator(format!("{other:?} is not a valid label selector operator")));
+                }
             };
-            let values = expression.list_at(&["values"]).iter().filter_map(Value::as_str).map(Str::from).collect();
+            let values =
+                expression.list_at(&["values"]).iter().filter_map(Value::as_str).map(Str::from).collect();
             let key = expression.str_at(&["key"]).unwrap_or_default().into();
             requirements.push(Requirement { key, operator, values });
         }
@@ -127,9 +135,9 @@ impl LabelSelector {
 
     /// Whether the labels that `label` looks up are selected.
     pub fn matches<T: AsRef<str>>(&self, label: impl Fn(&str) -> Option<T>) -> bool {
-        self.requirements.iter().all(|requirement| {
-            requirement.matches(label(&requirement.key).as_ref().map(T::as_ref))
-        })
+        self.requirements
+            .iter()
+            .all(|requirement| requirement.matches(label(&requirement.key).as_ref().map(T::as_ref)))
     }
 
     /// Whether these labels, a map of texts, are selected.
@@ -230,7 +238,8 @@ impl<'a> Parser<'a> {
 
     /// A key, value or keyword: everything up to a character of the grammar.
     fn word(&mut self) -> &'a str {
-        let end = self.rest.find(|c: char| c.is_whitespace() || "=!<>,()".contains(c)).unwrap_or(self.rest.len());
+        let end =
+            self.rest.find(|c: char| c.is_whitespace() || "=!<>,()".contains(c)).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         word
@@ -240,7 +249,11 @@ impl<'a> Parser<'a> {
         self.skip_space();
         if self.eat("!") {
             self.skip_space();
-            return Ok(Requirement { key: self.word().into(), operator: Operator::DoesNotExist, values: vec![] });
+            return Ok(Requirement {
+                key: self.word().into(),
+                operator: Operator::DoesNotExist,
+                values: vec![],
+            });
         }
         let key = self.word();
         if key.is_empty() {

@@ -1,4 +1,25 @@
-//! The strategy of each kind that has one: a file a kind.
+//! The strategy of each kind that has one: a file a kind, a folder a group.
+
+mod admissionregistration;
+mod apiextensions;
+mod apiregistration;
+mod apps;
+mod autoscaling;
+mod batch;
+mod certificates;
+mod coordination;
+mod core;
+mod discovery;
+mod fill;
+mod flowcontrol;
+mod image;
+mod networking;
+mod node;
+mod policy;
+mod rbac;
+mod resource;
+mod scheduling;
+mod storage;
 
 use std::sync::Arc;
 
@@ -7,6 +28,75 @@ use super::strategy::{Plain, Strategy};
 /// The strategy of a built-in kind.
 pub fn of(group: &str, kind: &str) -> Arc<dyn Strategy> {
     match (group, kind) {
+        ("", "Endpoints") => Arc::new(core::Endpoints),
+        ("" | "events.k8s.io", "Event") => Arc::new(core::Event),
+        ("", "LimitRange") => Arc::new(core::LimitRange),
+        ("", "Namespace") => Arc::new(core::Namespace),
+        ("", "Node") => Arc::new(core::Node),
+        ("", "PersistentVolume") => Arc::new(core::PersistentVolume),
+        ("", "PersistentVolumeClaim") => Arc::new(core::PersistentVolumeClaim),
+        ("", "Pod") => Arc::new(core::Pod),
+        ("", "PodTemplate") => Arc::new(core::PodTemplate),
+        ("", "ReplicationController") => Arc::new(core::ReplicationController),
+        ("", "ResourceQuota") => Arc::new(core::ResourceQuota),
+        ("", "Secret") => Arc::new(core::Secret),
+        ("", "Service") => Arc::new(core::Service),
+        ("", "ServiceAccount") => Arc::new(core::ServiceAccount),
+        ("apps", "DaemonSet") => Arc::new(apps::DaemonSet),
+        ("apps", "Deployment") => Arc::new(apps::Deployment),
+        ("apps", "ReplicaSet") => Arc::new(apps::ReplicaSet),
+        ("apps", "StatefulSet") => Arc::new(apps::StatefulSet),
+        ("batch", "Job") => Arc::new(batch::Job),
+        ("batch", "CronJob") => Arc::new(batch::CronJob),
+        ("autoscaling", "HorizontalPodAutoscaler") => Arc::new(autoscaling::HorizontalPodAutoscaler),
+        ("certificates.k8s.io", "CertificateSigningRequest") => {
+            Arc::new(certificates::CertificateSigningRequest)
+        }
+        ("coordination.k8s.io", "Lease") => Arc::new(coordination::Lease),
+        ("networking.k8s.io", "IngressClass") => Arc::new(networking::IngressClass),
+        ("networking.k8s.io", "NetworkPolicy") => Arc::new(networking::NetworkPolicy),
+        ("networking.k8s.io", "IPAddress") => Arc::new(networking::IpAddress),
+        ("networking.k8s.io", "ServiceCIDR") => Arc::new(networking::ServiceCidr),
+        ("node.k8s.io", "RuntimeClass") => Arc::new(node::RuntimeClass),
+        ("policy", "PodDisruptionBudget") => Arc::new(policy::PodDisruptionBudget),
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => Arc::new(rbac::Role),
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => Arc::new(rbac::RoleBinding),
+        ("scheduling.k8s.io", "PriorityClass") => Arc::new(scheduling::PriorityClass),
+        ("storage.k8s.io", "CSIDriver") => Arc::new(storage::CsiDriver),
+        ("storage.k8s.io", "CSINode") => Arc::new(storage::CsiNode),
+        ("storage.k8s.io", "CSIStorageCapacity") => Arc::new(storage::CsiStorageCapacity),
+        ("storage.k8s.io", "VolumeAttributesClass") => Arc::new(storage::VolumeAttributesClass),
+        ("storage.k8s.io", "StorageClass") => Arc::new(storage::StorageClass),
+        ("storage.k8s.io", "VolumeAttachment") => Arc::new(storage::VolumeAttachment),
+        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration") => {
+            Arc::new(admissionregistration::ValidatingWebhooks)
+        }
+        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration") => {
+            Arc::new(admissionregistration::MutatingWebhooks)
+        }
+        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => {
+            Arc::new(admissionregistration::Policy)
+        }
+        (
+            "admissionregistration.k8s.io",
+            "ValidatingAdmissionPolicyBinding" | "MutatingAdmissionPolicyBinding",
+        ) => Arc::new(admissionregistration::PolicyBinding),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            Arc::new(apiextensions::CustomResourceDefinition)
+        }
+        ("apiregistration.k8s.io", "APIService") => Arc::new(apiregistration::ApiService),
+        ("discovery.k8s.io", "EndpointSlice") => Arc::new(discovery::EndpointSlice),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => Arc::new(flowcontrol::FlowSchema),
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => {
+            Arc::new(flowcontrol::PriorityLevelConfiguration)
+        }
+        ("resource.k8s.io", "DeviceClass") => Arc::new(resource::DeviceClass),
+        ("resource.k8s.io", "ResourceClaim") => Arc::new(resource::ResourceClaim),
+        ("resource.k8s.io", "ResourceClaimTemplate") => Arc::new(resource::ResourceClaimTemplate),
+        ("resource.k8s.io", "ResourceSlice") => Arc::new(resource::ResourceSlice),
         _ => Arc::new(Plain),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+module decapod/conformance/images/mkimage
+
+go 1.24

@@ -1,0 +1,104 @@
+//! Table tests of the protobuf codec.
+
+use super::*;
+use crate::schema::Schema;
+
+fn ty(name: &str) -> TypeRef<'static> {
+    Schema::builtin().named(name).unwrap()
+}
+
+fn draft(text: &str, ty: TypeRef) -> Value {
+    json::decode(text.as_bytes(), ty, FieldValidation::Strict).unwrap().draft
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn messages_are_as_gogo_writes_them() {
+    let cases = [
+        ("io.k8s.api.core.v1.EnvVar", r#"{"name":"a"}"#, "0a01611200"),
+        (
+            "io.k8s.api.core.v1.ContainerPort",
+            r#"{"containerPort":-1}"#,
+            "0a00100018ffffffffffffffffff0122002a00",
+        ),
+        ("io.k8s.api.core.v1.PodDNSConfig", r#"{"searches":["a",""]}"#, "1201611200"),
+        ("io.k8s.api.core.v1.ResourceFieldSelector", r#"{"divisor":"1"}"#, "0a0012001a030a0131"),
+        ("io.k8s.api.core.v1.Capabilities", "{}", ""),
+        ("io.k8s.api.core.v1.VolumeMount", r#"{"readOnly":true}"#, "0a0010011a002200320"),
+        ("io.k8s.api.apps.v1.RollingUpdateDeployment", r#"{"maxSurge":"1%"}"#, "120808011000"),
+    ];
+    for (name, text, wanted) in cases {
+        let message = hex(&encode(&draft(text, ty(name)), ty(name)));
+        assert!(message.starts_with(wanted), "{name}: {message}");
+    }
+}
+
+#[test]
+fn envelopes_open_to_what_was_put_in() {
+    let pod = ty("io.k8s.api.core.v1.Pod");
+    let draft = draft(
+        r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","labels":{"b":"2","a":"1"}},"spec":{"containers":[{"name":"c"}]}}"#,
+        pod,
+    );
+    let body = envelope("v1", "Pod", &encode(&draft, pod));
+    assert!(body.starts_with(b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod\x12"));
+    assert!(body.ends_with(&[0x1a, 0, 0x22, 0]));
+    assert_eq!(decode(&body, pod).unwrap().draft, draft);
+    assert_eq!(type_meta(&body).unwrap().kind, "Pod");
+    let error = decode(b"{}", pod).unwrap_err();
+    assert!(error.to_string().contains("does not appear to be a protobuf message"), "{error}");
+}
+
+#[test]
+fn lists_are_made_of_the_messages_of_their_items() {
+    let (pod, pods) = (ty("io.k8s.api.core.v1.Pod"), ty("io.k8s.api.core.v1.PodList"));
+    let whole = draft(
+        r#"{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"}}]}"#,
+        pods,
+    );
+    let items: Vec<Vec<u8>> = whole.list_at(&["items"]).iter().map(|item| encode(item, pod)).collect();
+    let joined = list(whole.get("metadata").unwrap(), pods, items.iter().map(Vec::as_slice));
+    assert_eq!(hex(&joined), hex(&encode(&whole, pods)));
+    let body = json::encode(&whole.list_at(&["items"])[0], pod).bytes;
+    assert_eq!(item(&body, pod).unwrap(), items[0]);
+}
+
+#[test]
+fn watch_events_carry_an_enveloped_object() {
+    let event = watch_event("ADDED", b"xyz");
+    assert_eq!(event, b"\x0a\x05ADDED\x12\x05\x0a\x03xyz");
+}
+
+#[test]
+fn broken_messages_are_refused() {
+    let pod = ty("io.k8s.api.core.v1.Pod");
+    let deep = (0..400).fold(Vec::new(), |inner: Vec<u8>, _| {
+        let mut out = Writer::with_capacity(8);
+        out.bytes(17, &inner);
+        out.finish()
+    });
+    let schema = ty("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps");
+    let cases: [(&[u8], TypeRef); 6] = [
+        (b"\x0a", pod),
+        (b"\x0a\x05a", pod),
+        (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", pod),
+        (b"\x08\x01", pod),
+        (b"\x0b", pod),
+        (b"\x00\x00", pod),
+    ];
+    for (message, ty) in cases {
+        assert!(decode_message(message, ty).is_err(), "{message:?}");
+    }
+    // `not` within `not` …
+    let number = schema.field("not").unwrap().number;
+    let deep_not = (0..400).fold(Vec::new(), |inner: Vec<u8>, _| {
+        let mut out = Writer::with_capacity(8);
+        out.bytes(number, &inner);
+        out.finish()
+    });
+    assert_eq!(decode_message(&deep_not, schema), Err(DecodeError::Depth));
+    assert!(decode_message(&deep, pod).is_ok(), "unknown fields are skipped without a look inside");
+}

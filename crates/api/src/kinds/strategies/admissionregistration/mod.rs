@@ -1,0 +1,7 @@
+//! The group `admissionregistration.k8s.io`.
+
+mod policy;
+mod webhooks;
+
+pub use policy::{Policy, PolicyBinding};
+pub use webhooks::{MutatingWebhooks, ValidatingWebhooks};

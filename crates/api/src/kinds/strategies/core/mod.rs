@@ -1,0 +1,32 @@
+//! The core group.
+
+mod endpoints;
+mod event;
+mod limit_range;
+mod namespace;
+mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
+mod pod;
+pub mod pod_spec;
+mod pod_template;
+mod replication_controller;
+mod resource_quota;
+mod secret;
+mod service;
+mod service_account;
+
+pub use endpoints::Endpoints;
+pub use event::Event;
+pub use limit_range::LimitRange;
+pub use namespace::Namespace;
+pub use node::Node;
+pub use persistent_volume::PersistentVolume;
+pub use persistent_volume_claim::PersistentVolumeClaim;
+pub use pod::Pod;
+pub use pod_template::PodTemplate;
+pub use replication_controller::ReplicationController;
+pub use resource_quota::ResourceQuota;
+pub use secret::Secret;
+pub use service::Service;
+pub use service_account::ServiceAccount;

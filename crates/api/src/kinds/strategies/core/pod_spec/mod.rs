@@ -1,0 +1,4 @@
+//! The specs of pods, wherever they are: in pods and in the templates of workloads.
+
+pub mod defaults;
+pub mod resources;

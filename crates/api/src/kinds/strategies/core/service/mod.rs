@@ -1,0 +1,36 @@
+//! Service: one name and address for many pods (k8s.io/kubernetes/pkg/registry/core/service).
+
+mod defaults;
+mod prepare;
+
+use crate::kinds::strategy::{Strategy, Verb};
+use crate::names;
+use crate::value::Value;
+
+/// Service: one name and address for many pods.
+pub struct Service;
+
+impl Strategy for Service {
+    fn default(&self, draft: &mut Value) {
+        defaults::service(draft);
+    }
+
+    fn prepare(&self, new: &mut Value, old: Option<&Value>, verb: Verb) {
+        if matches!(verb, Verb::Create | Verb::Update) {
+            prepare::service(new, old);
+        }
+    }
+
+    fn allow_create_on_update(&self) -> bool {
+        true
+    }
+
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
+    /// Labels of any kind since KEP-5311, not only those that begin with a letter.
+    fn check_name(&self, name: &str) -> Vec<String> {
+        names::label(name)
+    }
+}

@@ -1,0 +1,9 @@
+//! The group `resource.k8s.io`.
+
+mod claim;
+mod device_class;
+mod slice;
+
+pub use claim::{ResourceClaim, ResourceClaimTemplate};
+pub use device_class::DeviceClass;
+pub use slice::ResourceSlice;

@@ -1,0 +1,136 @@
+//! Admission: what is changed or refused on the way in, one module per plugin, in upstream's order.
+
+mod default_toleration_seconds;
+mod limit_ranger;
+mod namespace_lifecycle;
+mod node_restriction;
+mod priority;
+mod service_account;
+
+use std::sync::Arc;
+
+use decapod_api::kinds::{Resource, Version};
+use decapod_api::{Status, Value};
+
+use crate::identity::User;
+use crate::registry::Lookup;
+
+/// What is being done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is made.
+    Create,
+    /// It is changed, by whatever verb.
+    Update,
+    /// It is ended.
+    Delete,
+    /// A connection to it is opened.
+    Connect,
+}
+
+/// A request as admission sees it.
+pub struct Attributes<'a> {
+    /// What is done.
+    pub operation: Operation,
+    /// To which resource.
+    pub resource: &'a Arc<Resource>,
+    /// In which version.
+    pub version: &'a Version,
+    /// To which part of it; empty for the whole.
+    pub subresource: &'a str,
+    /// In which namespace; empty when it has none.
+    pub namespace: &'a str,
+    /// Of which name; empty when it is generated later.
+    pub name: &'a str,
+    /// What it is to be. Null for deletes.
+    pub object: Value,
+    /// What it was. Null for creates.
+    pub old: Option<&'a Value>,
+    /// Who asks.
+    pub user: &'a User,
+    /// Whether nothing is to be kept.
+    pub dry_run: bool,
+    /// What the client will be told.
+    pub warnings: Vec<String>,
+}
+
+/// An admission plugin. Both hooks see every request that [`Plugin::handles`] says yes to.
+///
+/// Plugins read the cluster through [`Lookup`], which is the store's memory: nothing here waits.
+pub trait Plugin: Send + Sync {
+    /// Upstream's name, as in `--enable-admission-plugins`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it has a say in this request.
+    fn handles(&self, attributes: &Attributes) -> bool;
+
+    /// Changes the object, or refuses.
+    fn mutate(&self, _attributes: &mut Attributes, _lookup: &dyn Lookup) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// Refuses, or does not.
+    fn validate(&self, _attributes: &Attributes, _lookup: &dyn Lookup) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+/// The plugins, in order.
+#[derive(Default)]
+pub struct Admission {
+    plugins: Vec<Box<dyn Plugin>>,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// These plugins, in this order.
+    pub fn new(plugins: Vec<Box<dyn Plugin>>) -> Admission {
+        Admission { plugins }
+    }
+
+    /// Runs all mutating hooks.
+    pub fn mutate(&self, attributes: &mut Attributes, lookup: &dyn Lookup) -> Result<(), Status> {
+        for plugin in &self.plugins {
+            if plugin.handles(attributes) {
+                plugin.mutate(attributes, lookup)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs all validating hooks.
+    pub fn validate(&self, attributes: &Attributes, lookup: &dyn Lookup) -> Result<(), Status> {
+        self.plugins.iter().filter(|p| p.handles(attributes)).try_for_each(|p| p.validate(attributes, lookup))
+    }
+}
+
+// === impl Attributes ===
+
+impl Attributes<'_> {
+    /// Whether it is about this resource of this group.
+    pub fn is(&self, group: &str, plural: &str) -> bool {
+        self.resource.group == group && self.resource.plural == plural
+    }
+
+    /// The refusal that names this object (upstream's `admission.NewForbidden`).
+    pub fn forbid(&self, why: &str) -> Status {
+        let name = match self.name {
+            "" => self.object.str_at(&["metadata", "name"]).unwrap_or("Unknown"),
+            name => name,
+        };
+        Status::forbidden(&self.resource.group_resource(), name, why)
+    }
+}
+
+/// The plugins that are on by default, in upstream's order.
+pub fn default_plugins() -> Admission {
+    Admission::new(vec![
+        Box::new(namespace_lifecycle::NamespaceLifecycle),
+        Box::new(limit_ranger::LimitRanger),
+        Box::new(service_account::ServiceAccount),
+        Box::new(node_restriction::NodeRestriction),
+        Box::new(priority::Priority),
+        Box::new(default_toleration_seconds::DefaultTolerationSeconds),
+    ])
+}

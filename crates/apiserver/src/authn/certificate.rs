@@ -1,0 +1,15 @@
+//! Client certificates: the common name is the user, the organizations are the groups
+//! (k8s.io/apiserver/pkg/authentication/request/x509).
+
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::identity::User;
+
+/// The user that a client certificate names. The TLS layer has checked its signature, validity and purpose.
+pub fn user(der: &[u8]) -> Option<User> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    let groups = subject.iter_organization().filter_map(|group| group.as_str().ok()).map(str::to_owned).collect();
+    (!name.is_empty()).then(|| User { name, groups, ..User::default() })
+}

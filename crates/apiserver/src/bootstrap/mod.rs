@@ -1,0 +1,164 @@
+//! The objects that every cluster has: made, or brought back to what they should be, once at each start and durably,
+//! before the server says that it is ready.
+
+use decapod_api::{Status, Value};
+use decapod_client::{Options, Request, Verb};
+
+use crate::identity::{MASTERS, User};
+use crate::registry::{Context, Lookup, Media, Target};
+use crate::server::Server;
+
+/// One object a line: group (`core` for the empty one), plural, JSON.
+const OBJECTS: &str = include_str!("objects.txt");
+
+/// The annotation by which an operator keeps a default object from being changed back.
+const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Makes what is missing, restores RBAC objects that are to be kept current, and sets up the `kubernetes` service.
+pub async fn reconcile(server: &Server) -> Result<(), Status> {
+    let context = Context::new(User::new("system:apiserver", &[MASTERS]), "kube-apiserver");
+    for line in OBJECTS.lines().filter(|line| !line.starts_with('#')) {
+        let mut parts = line.splitn(3, ' ');
+        let (group, plural) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let group = if group == "core" { "" } else { group };
+        let object = parts.next().unwrap_or_default();
+        ensure(server, &context, group, plural, object).await?;
+    }
+    aggregate(server, &context).await?;
+    for object in service_objects(server) {
+        let (group, plural, object) = object;
+        ensure(server, &context, group, plural, &serde_json::to_string(&object).unwrap_or_default()).await?;
+    }
+    Ok(())
+}
+
+async fn ensure(server: &Server, context: &Context, group: &str, plural: &str, json: &str) -> Result<(), Status> {
+    let registry = &server.registry;
+    let resource = registry.kinds().find(group, plural).ok_or_else(Status::no_such_path)?;
+    let wanted: Value = serde_json::from_str(json).map_err(Status::internal)?;
+    let text = |field: &str| wanted.str_at(&["metadata", field]).unwrap_or_default().to_owned();
+    let (namespace, name) = (text("namespace"), text("name"));
+    let mut request = Request { namespace: namespace.clone(), ..Request::new(Verb::Create, resource.preferred()) };
+    request.body = json.to_owned().into();
+    match registry.draft(group, plural, &namespace, &name) {
+        None => match registry.handle(context, request, Media::Json).await {
+            Err(status) if !status.is_already_exists() => Err(status),
+            _ => Ok(()),
+        },
+        Some(current) if group == RBAC && current.str_at(&["metadata", "annotations", AUTOUPDATE]) == Some("true") => {
+            restore(server, context, &resource.preferred(), &wanted, &current, request).await
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Adds the rules and subjects that a default RBAC object has lost; what was added to it stays
+/// (upstream's `ReconcileRoleOptions` without removal).
+async fn restore(
+    server: &Server,
+    context: &Context,
+    resource: &decapod_api::meta::GroupVersionResource,
+    wanted: &Value,
+    current: &Value,
+    mut request: Request,
+) -> Result<(), Status> {
+    let mut new = current.clone();
+    for field in ["rules", "subjects"] {
+        let missing: Vec<Value> =
+            wanted.list_at(&[field]).iter().filter(|item| !current.list_at(&[field]).contains(item)).cloned().collect();
+        if !missing.is_empty() {
+            new.entry_at(&[field]).ensure_list().extend(missing);
+        }
+    }
+    if new == *current {
+        return Ok(());
+    }
+    request.verb = Verb::Update;
+    request.resource = resource.clone();
+    request.name = new.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
+    request.body = serde_json::to_vec(&new).map_err(Status::internal)?.into();
+    server.registry.handle(context, request, Media::Json).await.map(drop)
+}
+
+/// Gives the aggregated roles the rules of the roles that they select, so that they hold from the first request on;
+/// afterwards the controller keeps them.
+async fn aggregate(server: &Server, context: &Context) -> Result<(), Status> {
+    let registry = &server.registry;
+    let resource = registry.kinds().find(RBAC, "clusterroles").ok_or_else(Status::no_such_path)?;
+    // Twice, because `admin` selects `edit` selects `view`.
+    for _ in 0..2 {
+        let roles = registry.drafts(RBAC, "clusterroles", "");
+        for role in roles.iter().filter(|role| !role.list_at(&["aggregationRule", "clusterRoleSelectors"]).is_empty()) {
+            let rules = aggregated(role, &roles);
+            let name = role.str_at(&["metadata", "name"]).unwrap_or_default();
+            let target = Target {
+                resource: resource.clone(),
+                version: 0,
+                namespace: String::new(),
+                name: name.to_owned(),
+                subresource: String::new(),
+            };
+            let expect = Default::default();
+            let set = |current: &Value| {
+                let mut new = current.clone();
+                new.set_at(&["rules"], rules.clone());
+                Ok(new)
+            };
+            registry.change(context, &target, &Options::default(), &expect, set).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The rules of the roles that `role` selects, each once.
+fn aggregated(role: &Value, roles: &[Value]) -> Vec<Value> {
+    let selectors: Vec<_> = role
+        .list_at(&["aggregationRule", "clusterRoleSelectors"])
+        .iter()
+        .filter_map(|selector| decapod_api::selector::LabelSelector::from_value(selector).ok())
+        .collect();
+    let mut rules: Vec<Value> = Vec::new();
+    for other in roles.iter().filter(|other| other.str_at(&["metadata", "name"]) != role.str_at(&["metadata", "name"])) {
+        if selectors.iter().any(|selector| selector.matches_labels(other.at(&["metadata", "labels"]))) {
+            for rule in other.list_at(&["rules"]) {
+                if !rules.contains(rule) {
+                    rules.push(rule.clone());
+                }
+            }
+        }
+    }
+    rules
+}
+
+/// The service by which pods reach the API, where it leads, and the range that services live in.
+fn service_objects(server: &Server) -> Vec<(&'static str, &'static str, Value)> {
+    let config = server.config();
+    let (base, bits) = config.service_cidr;
+    let (port, address) = (config.listen.port(), config.advertise.to_string());
+    let service = decapod_api::value!({
+        "metadata": {"name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {"type": "ClusterIP", "clusterIP": server.service_address().to_string(), "sessionAffinity": "None",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
+    });
+    let endpoints = decapod_api::value!({
+        "metadata": {"name": "kubernetes", "namespace": "default",
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
+    });
+    let slice = decapod_api::value!({
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    });
+    let range = decapod_api::value!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [format!("{base}/{bits}")]}});
+    vec![
+        ("networking.k8s.io", "servicecidrs", range),
+        ("", "services", service),
+        ("", "endpoints", endpoints),
+        ("discovery.k8s.io", "endpointslices", slice),
+    ]
+}

@@ -1,0 +1,53 @@
+//! Connections to what runs on nodes: log, exec, attach, port-forward and the proxies.
+//!
+//! The server is in the middle: it finds the node (or the endpoint), sends the request on, and copies bytes once both
+//! sides have upgraded. It follows no redirect and hands on nothing but what the other side answered
+//! (CVE-2018-1002105, CVE-2020-8559).
+
+mod dialer;
+mod forward;
+mod kubelet;
+mod proxy;
+
+use std::sync::Arc;
+
+use decapod_api::Status;
+use hyper::body::Incoming;
+
+use crate::http::Response;
+use crate::http::query::Query;
+use crate::http::route::ResourceRoute;
+use crate::identity::User;
+use crate::server::Server;
+pub use dialer::Dialer;
+
+/// Whether a request opens a connection, instead of reading or writing an object.
+pub fn is_connection(route: &ResourceRoute) -> bool {
+    let resource = (&*route.resource.group, &*route.resource.resource, route.subresource.as_str());
+    match resource {
+        ("", "pods", "log" | "exec" | "attach" | "portforward" | "proxy") => true,
+        ("", "services" | "nodes", "proxy") => true,
+        _ => false,
+    }
+}
+
+/// The verb that authorization asks about, where it is not the request's own: connections are created, whatever the
+/// method that opens them, but for reading logs (KEP-4006's check of WebSocket GETs included).
+pub fn verb(route: &ResourceRoute) -> Option<&'static str> {
+    let opens = is_connection(route) && matches!(route.subresource.as_str(), "exec" | "attach" | "portforward");
+    opens.then_some("create")
+}
+
+/// Answers a request that opens a connection.
+pub async fn serve(
+    server: &Arc<Server>,
+    user: &User,
+    route: ResourceRoute,
+    query: &Query,
+    request: http::Request<Incoming>,
+) -> Result<Response, Status> {
+    match (&*route.resource.resource, route.subresource.as_str()) {
+        ("pods", "log" | "exec" | "attach" | "portforward") => kubelet::serve(server, user, &route, query, request).await,
+        _ => proxy::serve(server, &route, request).await,
+    }
+}

@@ -1,0 +1,207 @@
+//! The request chain: every request passes these layers, in this order.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use decapod_api::Status;
+use decapod_client::{PatchType, Reply, Request, Verb};
+use futures::FutureExt;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+
+use super::negotiate::{self, Accepted};
+use super::query::Query;
+use super::route::{ResourceRoute, Route};
+use super::{Response, respond, watch};
+use crate::authn::{self, Credentials};
+use crate::authz::{Question, What};
+use crate::connect;
+use crate::identity::User;
+use crate::impersonate;
+use crate::paths;
+use crate::registry::{Context, Media};
+use crate::server::Server;
+use crate::table;
+
+/// Largest body of a request (upstream's `MaxRequestBodyBytes`).
+const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// How long a request may take that is no watch and no connection.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a watch lasts when the client does not say, at least; at most twice that.
+const WATCH_TIMEOUT_MIN_SECONDS: u64 = 1800;
+
+/// Passes a request through the chain.
+pub async fn serve(server: Arc<Server>, certificate: Option<Arc<User>>, request: http::Request<Incoming>) -> Response {
+    let (parts, body) = request.into_parts();
+    let accepted = Accepted::parse(&parts.headers);
+    let media = accepted.as_ref().map_or(Media::Json, |accepted| accepted.media);
+    server.metrics.requests.inc();
+
+    // A panic ends this request and no other.
+    let answer = AssertUnwindSafe(layers(&server, certificate.as_deref(), parts, body, accepted)).catch_unwind();
+    let mut response = match answer.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(status)) => respond::status(&status, media),
+        Err(_) => {
+            server.metrics.panics.inc();
+            respond::status(&Status::internal("the request panicked"), media)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert("cache-control", HeaderValue::from_static("no-cache, private"));
+    if let Ok(id) = HeaderValue::from_str(&server.env().uuid()) {
+        headers.insert("audit-id", id);
+    }
+    response
+}
+
+async fn layers(
+    server: &Arc<Server>,
+    certificate: Option<&User>,
+    parts: Parts,
+    body: Incoming,
+    accepted: Result<Accepted, Status>,
+) -> Result<Response, Status> {
+    // Authentication: who asks.
+    let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let credentials = Credentials { certificate, authorization: header(AUTHORIZATION) };
+    let user = authn::authenticate(&credentials, &server.tokens, &*server.registry, server.env().now())
+        .ok_or_else(Status::unauthorized)?;
+
+    // Impersonation: as whom, with an authorization of its own.
+    let user = impersonate::apply(server, user, &parts.headers)?;
+
+    // What is asked.
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let named = decapod_api::selector::FieldSelector::parse(query.get("fieldSelector").unwrap_or_default()).ok();
+    let named = named.as_ref().and_then(|selector| selector.required("metadata.name"));
+    let route = Route::parse(&parts.method, parts.uri.path(), query.flag("watch"), named);
+
+    // Authorization: may they.
+    authorize(server, &user, &route, &parts)?;
+
+    match route {
+        Route::Path(path) => paths::answer(server, &user, &parts, &path, accepted),
+        Route::Resource(route) if connect::is_connection(&route) => {
+            connect::serve(server, &user, route, &query, http::Request::from_parts(parts, body)).await
+        }
+        Route::Resource(route) => {
+            let body = read(body).await?;
+            let user_agent = header(USER_AGENT).unwrap_or_default().to_owned();
+            let context = Context::new(user, user_agent);
+            let deadline = tokio::time::timeout(REQUEST_TIMEOUT, resource(server, &context, route, &query, &parts.headers, body, accepted?));
+            let mut response = deadline.await.map_err(|_| Status::timeout("request did not complete within the allotted timeout"))??;
+            respond::warn(&mut response, context.take_warnings());
+            Ok(response)
+        }
+    }
+}
+
+fn authorize(server: &Server, user: &User, route: &Route, parts: &Parts) -> Result<(), Status> {
+    let method = parts.method.as_str().to_ascii_lowercase();
+    let what = match route {
+        Route::Path(path) => What::Path { verb: &method, path },
+        Route::Resource(route) => What::Resource {
+            verb: connect::verb(route).or_else(|| route.verb.map(Verb::as_str)).unwrap_or(&method),
+            group: &route.resource.group,
+            resource: &route.resource.resource,
+            subresource: &route.subresource,
+            namespace: &route.namespace,
+            name: &route.name,
+        },
+    };
+    server.authorize(&Question { user, what })
+}
+
+/// The whole body, up to the limit.
+async fn read(body: Incoming) -> Result<Bytes, Status> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Status::too_large(BODY_BYTES_MAX)),
+        Err(error) => Err(Status::bad_request(format!("reading the request's body: {error}"))),
+    }
+}
+
+/// A resource request: to the registry, and its answer into the form asked for.
+async fn resource(
+    server: &Server,
+    context: &Context,
+    route: ResourceRoute,
+    query: &Query,
+    headers: &HeaderMap,
+    body: Bytes,
+    accepted: Accepted,
+) -> Result<Response, Status> {
+    let verb = route.verb.ok_or_else(|| Status::method_not_allowed(&route.resource.group_resource(), "the method"))?;
+    if !route.rest.is_empty() {
+        return Err(Status::no_such_path());
+    }
+    let media = if body.is_empty() { Media::Json } else { negotiate::content(headers)? };
+    let collection = matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
+    let request = Request {
+        verb,
+        name: if collection { String::new() } else { route.name },
+        namespace: route.namespace,
+        subresource: route.subresource,
+        options: query.options()?,
+        body,
+        patch_type: if verb == Verb::Patch { patch_type(headers)? } else { PatchType::default() },
+        resource: route.resource,
+    };
+    let target = server.registry.kinds().resolve(&request)?;
+    let kind = match target.version().subresource(&target.subresource) {
+        Some(subresource) => subresource.kind.clone(),
+        None => target.kind().clone(),
+    };
+    let timeout = request.options.timeout_seconds;
+    let table = table::Request::from_query(query);
+    let request = with_query_options(request, query);
+    match server.registry.handle(context, request, media).await? {
+        Reply::Object(object) => {
+            let code = if verb == Verb::Create { StatusCode::CREATED } else { StatusCode::OK };
+            respond::object(code, &object, &kind, &accepted, &table)
+        }
+        Reply::List(list) => respond::list(list, &kind, &accepted, &table),
+        Reply::Status(status) => Ok(respond::status(&status, accepted.media)),
+        Reply::Watch(events) => {
+            let spread = server.env().random_below(WATCH_TIMEOUT_MIN_SECONDS);
+            let seconds = timeout.filter(|seconds| *seconds > 0).unwrap_or(WATCH_TIMEOUT_MIN_SECONDS + spread);
+            Ok(watch::response(events, kind, accepted, table, Duration::from_secs(seconds)))
+        }
+    }
+}
+
+/// Deletes may bring their options in the query; they become the body that the registry reads.
+fn with_query_options(mut request: Request, query: &Query) -> Request {
+    if !matches!(request.verb, Verb::Delete | Verb::DeleteCollection) || !request.body.is_empty() {
+        return request;
+    }
+    let mut options = serde_json::Map::new();
+    if let Some(seconds) = query.get("gracePeriodSeconds").and_then(|text| text.parse::<i64>().ok()) {
+        options.insert("gracePeriodSeconds".into(), seconds.into());
+    }
+    if let Some(policy) = query.get("propagationPolicy") {
+        options.insert("propagationPolicy".into(), policy.into());
+    }
+    if query.get("orphanDependents").is_some() {
+        options.insert("orphanDependents".into(), query.flag("orphanDependents").into());
+    }
+    if !options.is_empty() {
+        request.body = serde_json::Value::Object(options).to_string().into();
+    }
+    request
+}
+
+/// The form of a patch, from its media type.
+fn patch_type(headers: &HeaderMap) -> Result<PatchType, Status> {
+    const FORMS: [PatchType; 4] = [PatchType::Json, PatchType::Merge, PatchType::Strategic, PatchType::Apply];
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let wanted = value.split(';').next().unwrap_or_default().trim();
+    let accepted = || FORMS.map(PatchType::media_type).join(", ");
+    FORMS.into_iter().find(|form| form.media_type() == wanted).ok_or_else(|| Status::unsupported_media_type(&accepted()))
+}

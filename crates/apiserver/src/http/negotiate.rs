@@ -1,0 +1,92 @@
+//! Content negotiation: what the client sends and what it wants back.
+
+use decapod_api::Status;
+use http::HeaderMap;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
+
+use crate::registry::Media;
+
+/// What a client sends.
+pub const READABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
+/// How an answer is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    /// The encoding.
+    pub media: Media,
+    /// As what: the object itself, or a form derived from it.
+    pub form: Form,
+    /// Whether it may be compressed.
+    pub gzip: bool,
+}
+
+/// As what an object is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// As itself.
+    #[default]
+    Object,
+    /// As a `Table` of this version of `meta.k8s.io`.
+    Table(String),
+    /// As its metadata alone, in this version of `meta.k8s.io`.
+    PartialObject(String),
+}
+
+impl Accepted {
+    /// From the `Accept` header: the first form that we can write; 406 when there is none.
+    pub fn parse(headers: &HeaderMap) -> Result<Accepted, Status> {
+        let gzip = headers.get_all(ACCEPT_ENCODING).iter().any(|value| {
+            value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().split(';').next() == Some("gzip")))
+        });
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
+        let plain = |media| Accepted { media, form: Form::Object, gzip };
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let media = match parts.next().unwrap_or_default() {
+                "application/json" | "*/*" | "application/*" | "" => Media::Json,
+                "application/yaml" => Media::Yaml,
+                "application/vnd.kubernetes.protobuf" => Media::Protobuf,
+                _ => continue,
+            };
+            let (mut kind, mut group, mut version) = ("", "", "");
+            for part in parts {
+                match part.split_once('=') {
+                    Some(("as", value)) => kind = value,
+                    Some(("g", value)) => group = value,
+                    Some(("v", value)) => version = value,
+                    _ => {}
+                }
+            }
+            let known = group == "meta.k8s.io" && matches!(version, "v1" | "v1beta1");
+            let form = match kind {
+                "" => return Ok(plain(media)),
+                "Table" if known && media != Media::Protobuf => Form::Table(version.to_owned()),
+                "PartialObjectMetadata" | "PartialObjectMetadataList" if known => Form::PartialObject(version.to_owned()),
+                _ => continue,
+            };
+            return Ok(Accepted { media, form, gzip });
+        }
+        Err(Status::not_acceptable(READABLE))
+    }
+}
+
+/// The encoding of a request's body; 415 for what we cannot read. `patch` takes the patches' media types for JSON.
+pub fn content(headers: &HeaderMap) -> Result<Media, Status> {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match value.split(';').next().unwrap_or_default().trim() {
+        "" | "application/json" | "text/plain" | "*/*" | "application/octet-stream" => Ok(Media::Json),
+        patch if patch.ends_with("-patch+json") => Ok(Media::Json),
+        "application/yaml" | "application/apply-patch+yaml" => Ok(Media::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Media::Protobuf),
+        _ => Err(Status::unsupported_media_type(READABLE)),
+    }
+}
+
+/// The media type that names `media`.
+pub fn media_type(media: Media) -> &'static str {
+    match media {
+        Media::Json => "application/json",
+        Media::Yaml => "application/yaml",
+        Media::Protobuf => "application/vnd.kubernetes.protobuf",
+    }
+}

@@ -1,0 +1,85 @@
+//! Query parameters.
+
+use decapod_api::Status;
+use decapod_client::Options;
+
+/// The pairs of a query, decoded, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// From what follows the `?`.
+    pub fn parse(text: &str) -> Query {
+        let pair = |pair: &str| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (percent_decode(key, true), percent_decode(value, true))
+        };
+        Query(text.split('&').filter(|part| !part.is_empty()).map(pair).collect())
+    }
+
+    /// The first value of `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether `key` is there and says yes, as Go's booleans in queries do.
+    pub fn flag(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| !matches!(value, "false" | "0"))
+    }
+
+    /// All pairs.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// The options of a resource request; 400 for values that cannot be read.
+    pub fn options(&self) -> Result<Options, Status> {
+        let text = |key: &str| self.get(key).unwrap_or_default().to_owned();
+        let number = |key: &str| match self.get(key).filter(|value| !value.is_empty()) {
+            None => Ok(None),
+            Some(value) => value.parse::<u64>().map(Some).map_err(|_| {
+                Status::bad_request(format!("unable to decode query parameter {key}: {value:?} is no number"))
+            }),
+        };
+        if self.0.iter().any(|(key, value)| key == "dryRun" && value != "All" && !value.is_empty()) {
+            return Err(Status::bad_request("dryRun: Unsupported value: supported values: \"All\""));
+        }
+        Ok(Options {
+            label_selector: text("labelSelector"),
+            field_selector: text("fieldSelector"),
+            resource_version: self.get("resourceVersion").map(str::to_owned),
+            resource_version_match: self.get("resourceVersionMatch").map(str::to_owned),
+            limit: number("limit")?.unwrap_or(0),
+            continue_token: text("continue"),
+            timeout_seconds: number("timeoutSeconds")?,
+            allow_watch_bookmarks: self.flag("allowWatchBookmarks"),
+            send_initial_events: self.get("sendInitialEvents").map(|_| self.flag("sendInitialEvents")),
+            dry_run: self.get("dryRun") == Some("All"),
+            field_manager: text("fieldManager"),
+            force: self.flag("force"),
+            field_validation: text("fieldValidation"),
+        })
+    }
+}
+
+/// Undoes percent encoding; bytes that make no UTF-8 become replacement characters. `plus` is whether `+` is a space.
+pub fn percent_decode(text: &str, plus: bool) -> String {
+    if !text.contains(['%', '+']) {
+        return text.to_owned();
+    }
+    let bytes = text.as_bytes();
+    let (mut out, mut i) = (Vec::with_capacity(bytes.len()), 0);
+    while i < bytes.len() {
+        let hex = |at: usize| bytes.get(at).and_then(|b| char::from(*b).to_digit(16));
+        match (bytes[i], hex(i + 1), hex(i + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                i += 2;
+            }
+            (b'+', _, _) if plus => out.push(b' '),
+            (byte, _, _) => out.push(byte),
+        }
+        i += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

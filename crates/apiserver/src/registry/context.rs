@@ -1,0 +1,64 @@
+//! What a request brings besides its target.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+
+use crate::identity::User;
+
+/// Who asks, and what they will be told beside the answer.
+pub struct Context {
+    /// Who asks.
+    pub user: User,
+    /// The client program, from its `User-Agent`; names the field manager of clients that give none.
+    pub user_agent: String,
+    warnings: Mutex<Vec<String>>,
+}
+
+/// The encoding of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Media {
+    /// JSON.
+    #[default]
+    Json,
+    /// YAML.
+    Yaml,
+    /// Protobuf in upstream's envelope.
+    Protobuf,
+}
+
+/// A body as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Their encoding.
+    pub media: Media,
+}
+
+// === impl Context ===
+
+impl Context {
+    /// A request of `user`.
+    pub fn new(user: User, user_agent: impl Into<String>) -> Context {
+        Context { user, user_agent: user_agent.into(), warnings: Mutex::default() }
+    }
+
+    /// Adds a warning for the client.
+    pub fn warn(&self, warning: impl Into<String>) {
+        self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(warning.into());
+    }
+
+    /// Takes the warnings so far.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// The field manager of a write: what the client says, else its program
+    /// (upstream's `managerOrUserAgent` of k8s.io/apiserver/pkg/endpoints/handlers).
+    pub fn field_manager<'a>(&'a self, asked: &'a str) -> &'a str {
+        let program = || self.user_agent.split('/').next().unwrap_or_default();
+        let manager = if asked.is_empty() { program() } else { asked };
+        if manager.is_empty() { "unknown" } else { manager }
+    }
+}

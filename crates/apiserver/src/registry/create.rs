@@ -1,0 +1,128 @@
+//! create: a new object.
+
+use decapod_api::kinds::{Resource, strategy};
+use decapod_api::{Object, Status, Value};
+use decapod_client::Options;
+use decapod_store::{CommitError, Expect, Write};
+
+use super::draft::Validation;
+use super::{Body, Context, Registry, Target, commit_failed, meta};
+use crate::admission::{Attributes, Operation};
+
+/// How many random names are tried before a create gives up (upstream's `maxNameGenerationCreateAttempts`).
+const NAMES_MAX: usize = 8;
+
+impl Registry {
+    /// Makes the object in `body`.
+    pub(super) async fn create(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        body: Body,
+    ) -> Result<Object, Status> {
+        let validation = Validation::parse(&options.field_validation)?;
+        let mut draft = self.decode(context, target, &body, validation)?;
+        let named = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
+        if !target.name.is_empty() && !named.is_empty() && target.name != named {
+            let why = format!("the name of the object ({named}) does not match the name on the URL ({})", target.name);
+            return Err(Status::bad_request(why));
+        }
+        if draft.str_at(&["metadata", "resourceVersion"]).is_some_and(|rv| !rv.is_empty()) {
+            return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
+        }
+        if draft.str_at(&["metadata", "uid"]).is_some_and(|uid| !uid.is_empty()) && target.resource.group != "" {
+            draft.remove_at(&["metadata", "uid"]);
+        }
+        meta::settle_namespace(&mut draft, target)?;
+        self.create_draft(context, target, options, draft).await
+    }
+
+    /// Makes an object of a decoded draft, whose namespace is settled.
+    pub(crate) async fn create_draft(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        draft: Value,
+    ) -> Result<Object, Status> {
+        let generated = draft.str_at(&["metadata", "name"]).unwrap_or_default().is_empty();
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.create_once(context, target, options, draft.clone()).await {
+                Err(status) if generated && status.is_already_exists() && attempt < NAMES_MAX => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn create_once(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        draft: Value,
+    ) -> Result<Object, Status> {
+        let resource = &target.resource;
+        let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
+        let mut attributes = Attributes {
+            operation: Operation::Create,
+            resource,
+            version: target.version(),
+            subresource: "",
+            namespace: &target.namespace,
+            name: &name,
+            object: draft,
+            old: None,
+            user: &context.user,
+            dry_run: options.dry_run,
+            warnings: vec![],
+        };
+        self.admission.mutate(&mut attributes, self)?;
+        let mut draft = std::mem::take(&mut attributes.object);
+        self.track_fields(context, target, options, None, &mut draft);
+        reset_status(&mut draft, resource);
+        meta::begin(&mut draft, resource, &self.env);
+        self.to_stored(target, &mut draft)?;
+        resource.strategy.prepare(&mut draft, None, strategy::Verb::Create);
+        let reservation = self.special.reserve(self, resource, &mut draft, None)?;
+
+        let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
+        let mut causes = meta::validate(&draft, resource);
+        causes.extend(resource.strategy.validate(&draft, None, strategy::Verb::Create));
+        if !causes.is_empty() {
+            return Err(Status::invalid(&resource.group, &resource.kind, &name, causes));
+        }
+        resource.strategy.warn(&draft).into_iter().for_each(|warning| context.warn(warning));
+        attributes.object = draft;
+        attributes.name = &name;
+        self.admission.validate(&attributes, self)?;
+        attributes.warnings.drain(..).for_each(|warning| context.warn(warning));
+
+        let place = Target { name: name.clone(), ..target.clone() };
+        let encoded = self.encode(resource, &attributes.object)?;
+        if options.dry_run {
+            if self.store.get(&place.key()).is_some() {
+                return Err(Status::already_exists(&resource.group_resource(), &name));
+            }
+            return self.in_version(&place, Object::new(encoded.bytes, 0));
+        }
+        let write = Write::Put { key: place.key().into(), value: encoded, expect: Expect::Absent };
+        match self.commit(&place, write).await {
+            Ok(object) => {
+                reservation.keep();
+                self.in_version(&place, object)
+            }
+            Err(CommitError::Conflict { .. }) => Err(Status::already_exists(&resource.group_resource(), &name)),
+            Err(error) => Err(commit_failed(error, &place)),
+        }
+    }
+}
+
+/// A new object has no status yet, where status is a subresource of its own.
+fn reset_status(draft: &mut Value, resource: &Resource) {
+    if resource.resets_status() {
+        draft.remove_at(&["status"]);
+    }
+}

@@ -1,0 +1,73 @@
+//! The options of delete, from the body.
+
+use decapod_api::Status;
+
+use super::Body;
+use super::update::Preconditions;
+
+/// `DeleteOptions`, as far as the server reads them.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct DeleteOptions {
+    pub grace_period_seconds: Option<i64>,
+    pub preconditions: Option<RawPreconditions>,
+    pub propagation_policy: Option<Propagation>,
+    pub orphan_dependents: Option<bool>,
+    pub dry_run: Vec<String>,
+}
+
+/// Conditions that the object has to meet.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct RawPreconditions {
+    pub uid: Option<String>,
+    pub resource_version: Option<String>,
+}
+
+/// What becomes of dependents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub(crate) enum Propagation {
+    /// They stay, without this owner.
+    Orphan,
+    /// They go after their owner.
+    Background,
+    /// They go before their owner.
+    Foreground,
+}
+
+impl DeleteOptions {
+    /// From a body, which may be empty.
+    pub(super) fn parse(body: &Body) -> Result<DeleteOptions, Status> {
+        let options: DeleteOptions = match &body.bytes {
+            bytes if bytes.is_empty() => DeleteOptions::default(),
+            _ => {
+                let json = super::draft::to_json(body, "", "v1", "DeleteOptions")?;
+                serde_json::from_slice(&json)
+                    .map_err(|error| Status::bad_request(format!("unable to decode DeleteOptions: {error}")))?
+            }
+        };
+        if options.orphan_dependents.is_some() && options.propagation_policy.is_some() {
+            return Err(Status::bad_request("orphanDependents and deletionPropagation cannot be both set"));
+        }
+        if options.dry_run.iter().any(|stage| stage != "All") {
+            return Err(Status::bad_request("dryRun: supported values: \"All\""));
+        }
+        Ok(options)
+    }
+
+    /// What becomes of dependents, when the client says so.
+    pub(super) fn propagation(&self) -> Option<Propagation> {
+        self.propagation_policy.or(match self.orphan_dependents {
+            Some(true) => Some(Propagation::Orphan),
+            Some(false) => Some(Propagation::Background),
+            None => None,
+        })
+    }
+
+    /// What the object has to be.
+    pub(super) fn expect(&self) -> Result<Preconditions, Status> {
+        let Some(raw) = &self.preconditions else { return Ok(Preconditions::default()) };
+        let revision = raw.resource_version.as_deref().map(super::list::parse_revision).transpose()?;
+        Ok(Preconditions { uid: raw.uid.clone(), revision })
+    }
+}

@@ -1,0 +1,224 @@
+//! list: a page of objects, all of one revision.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use decapod_api::selector::{FieldSelector, LabelSelector};
+use decapod_api::{Object, Revision, Status};
+use decapod_client::{List, Options};
+use decapod_store::{At, Key, ReadError, Snapshot};
+
+use super::{Registry, Target};
+
+/// What a list or watch selects.
+pub(super) struct Selection {
+    labels: LabelSelector,
+    fields: FieldSelector,
+}
+
+/// Where a page begins: upstream's token (k8s.io/apiserver/pkg/storage/continue.go), a revision and the key after
+/// which the page begins, relative to the collection.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Token {
+    #[serde(rename = "v")]
+    version: String,
+    #[serde(rename = "rv")]
+    revision: i64,
+    start: String,
+}
+
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+/// In a token: go on at whatever revision is current, for those who accept an inconsistent list.
+const REVISION_ANY: i64 = -1;
+
+impl Registry {
+    /// The objects of the collection, or a page of them.
+    pub(super) async fn list(&self, target: &Target, options: &Options) -> Result<List, Status> {
+        let selection = Selection::parse(target, options)?;
+        if let Some(list) = self.list_of_one(target, options, &selection).await? {
+            return Ok(list);
+        }
+        let prefix = target.prefix();
+        let (snapshot, start) = match options.continue_token.as_str() {
+            "" => (self.store.snapshot(&prefix, at(options, options.limit > 0)?).await.map_err(read_failed)?, None),
+            token => self.resume(&prefix, token, options).await?,
+        };
+        let mut page = Page { items: Vec::new(), limit: usize::try_from(options.limit).unwrap_or(usize::MAX), last: None };
+        let more = match &start {
+            None => page.fill(snapshot.iter(), &selection),
+            Some(start) => page.fill(snapshot.after(start), &selection),
+        };
+        let revision = snapshot.revision();
+        let (continue_token, remaining) = match (more, &page.last) {
+            (Some(rest), Some(last)) => {
+                let start = last.strip_prefix(prefix.as_str()).unwrap_or(last);
+                let remaining = selection.is_everything().then_some(rest as u64);
+                (token(i64::try_from(revision).unwrap_or(i64::MAX), start), remaining)
+            }
+            _ => (String::new(), None),
+        };
+        let items = page.items.into_iter().map(|object| self.in_version(target, object)).collect::<Result<_, _>>()?;
+        Ok(List { items, revision, continue_token, remaining })
+    }
+
+    /// A list whose selector names one object is a point read.
+    async fn list_of_one(&self, target: &Target, options: &Options, selection: &Selection) -> Result<Option<List>, Status> {
+        let Some(name) = selection.fields.required("metadata.name") else { return Ok(None) };
+        let unpaged = options.limit == 0 && options.continue_token.is_empty();
+        if !unpaged || (target.resource.namespaced && target.namespace.is_empty()) {
+            return Ok(None);
+        }
+        match at(options, false)? {
+            At::Exact(_) => return Ok(None),
+            At::NotOlder(asked) => self.store.fresh(asked).await.map_err(read_failed)?,
+            _ => {}
+        }
+        let revision = self.store.revision();
+        let object = self.store.get(&target.resource.key(&target.namespace, name));
+        let items = object.into_iter().filter(|object| selection.matches(object));
+        let items = items.map(|object| self.in_version(target, object)).collect::<Result<_, _>>()?;
+        Ok(Some(List { items, revision, ..List::default() }))
+    }
+
+    /// The snapshot and the key after which the page of `token` begins.
+    async fn resume(&self, prefix: &str, token: &str, options: &Options) -> Result<(Snapshot, Option<String>), Status> {
+        if options.resource_version.as_deref().is_some_and(|rv| !rv.is_empty() && rv != "0") {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
+        let token = parse_token(token)?;
+        let start = Some(format!("{prefix}{}", token.start));
+        let at = match Revision::try_from(token.revision) {
+            Ok(revision) if revision > 0 => At::Exact(revision),
+            _ => At::Latest,
+        };
+        match self.store.snapshot(prefix, at).await {
+            Ok(snapshot) => Ok((snapshot, start)),
+            Err(ReadError::Compacted { .. }) => Err(token_expired(&token.start)),
+            Err(error) => Err(read_failed(error)),
+        }
+    }
+}
+
+/// A page being filled.
+struct Page {
+    items: Vec<Object>,
+    limit: usize,
+    /// The key of the last object that was looked at for the page.
+    last: Option<String>,
+}
+
+impl Page {
+    /// Takes selected objects up to the limit; how many came after it, if any.
+    fn fill<'a>(
+        &mut self,
+        mut objects: impl Iterator<Item = (&'a Key, &'a Object)>,
+        selection: &Selection,
+    ) -> Option<usize> {
+        let limit = if self.limit == 0 { usize::MAX } else { self.limit };
+        for (key, object) in objects.by_ref() {
+            if selection.matches(object) {
+                self.items.push(object.clone());
+                if self.items.len() == limit {
+                    self.last = Some(key.to_string());
+                    break;
+                }
+            }
+        }
+        Some(objects.count()).filter(|rest| *rest > 0)
+    }
+}
+
+// === impl Selection ===
+
+impl Selection {
+    /// From the query; 400 for selectors that cannot be read or fields that the resource does not select by.
+    pub(super) fn parse(target: &Target, options: &Options) -> Result<Selection, Status> {
+        let labels = LabelSelector::parse(&options.label_selector)
+            .map_err(|error| Status::bad_request(format!("unable to parse label selector: {error}")))?;
+        let fields = FieldSelector::parse(&options.field_selector)
+            .map_err(|error| Status::bad_request(format!("unable to parse field selector: {error}")))?;
+        let version = target.version();
+        fields
+            .check(&version.selectable, target.resource.namespaced)
+            .map_err(|error| Status::bad_request(error.to_string()))?;
+        Ok(Selection { labels, fields })
+    }
+
+    pub(super) fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    pub(super) fn matches(&self, object: &Object) -> bool {
+        (self.labels.is_everything() || self.labels.matches(|key| object.label(key)))
+            && (self.fields.is_everything() || self.fields.matches(object))
+    }
+}
+
+/// What `resourceVersion` and `resourceVersionMatch` ask for: one parser for get, list and watch, after the table of
+/// the Kubernetes API concepts ("Semantics for get and list"). `paged` is whether a page is asked for.
+pub(super) fn at(options: &Options, _paged: bool) -> Result<At, Status> {
+    let revision = match options.resource_version.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(parse_revision(text)?),
+    };
+    let matching = options.resource_version_match.as_deref().filter(|text| !text.is_empty());
+    match (matching, revision) {
+        (Some(_), None) => Err(Status::bad_request(
+            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        )),
+        (Some("Exact"), Some(0)) => {
+            Err(Status::bad_request("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
+        }
+        (Some("Exact"), Some(revision)) => Ok(At::Exact(revision)),
+        (Some("NotOlderThan"), Some(0)) | (None, Some(0)) => Ok(At::Any),
+        (Some("NotOlderThan") | None, Some(revision)) => Ok(At::NotOlder(revision)),
+        (None, None) => Ok(At::Latest),
+        (Some(other), _) => Err(Status::bad_request(format!(
+            "resourceVersionMatch: Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\""
+        ))),
+    }
+}
+
+/// A resourceVersion of a client.
+pub(super) fn parse_revision(text: &str) -> Result<Revision, Status> {
+    text.parse().map_err(|_| Status::bad_request(format!("Invalid value: \"{text}\": invalid resource version")))
+}
+
+/// The status of a read that failed.
+pub(super) fn read_failed(error: ReadError) -> Status {
+    match error {
+        ReadError::TooLarge { asked, current } => Status::too_large_resource_version(asked, current),
+        ReadError::Compacted { .. } => Status::expired("The resourceVersion for the provided list is too old."),
+    }
+}
+
+fn token(revision: i64, start: &str) -> String {
+    let token = Token { version: TOKEN_VERSION.into(), revision, start: format!("{start}\0") };
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+}
+
+fn parse_token(text: &str) -> Result<Token, Status> {
+    let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| invalid(&e.to_string()))?;
+    let mut token: Token = serde_json::from_slice(&bytes).map_err(|e| invalid(&e.to_string()))?;
+    if token.version != TOKEN_VERSION {
+        return Err(invalid("server does not recognize this encoded version"));
+    }
+    // The key after which the page begins; upstream writes the first key that can follow it.
+    token.start = token.start.trim_end_matches('\0').to_owned();
+    if token.start.is_empty() || token.start.starts_with('/') || token.start.split('/').any(|part| part == "..") {
+        return Err(invalid("start key is not within the collection"));
+    }
+    Ok(token)
+}
+
+/// 410 for a page whose revision is gone, with a token for those who accept the rest at the current revision.
+fn token_expired(start: &str) -> Status {
+    let mut status = Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+         modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    status.metadata.continue_token = token(REVISION_ANY, start);
+    status
+}

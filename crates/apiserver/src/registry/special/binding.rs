@@ -1,0 +1,74 @@
+//! binding: a pod gets its node (upstream's `BindingREST.assignPod`).
+
+use decapod_api::{Status, Value};
+use decapod_client::{Options, Reply};
+
+use super::created;
+use crate::registry::update::{Outcome, Preconditions};
+use crate::registry::{Body, Context, Registry, Target, meta};
+
+impl Registry {
+    /// Sets the node of a pod and says that it is scheduled.
+    pub(super) async fn bind(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        body: Body,
+    ) -> Result<Reply, Status> {
+        let binding = self.payload(context, target, &body)?;
+        let node = binding.str_at(&["target", "name"]).unwrap_or_default();
+        let kind = binding.str_at(&["target", "kind"]).unwrap_or_default();
+        if node.is_empty() || !matches!(kind, "" | "Node") {
+            return Err(Status::bad_request("target: a binding names a Node"));
+        }
+        let name = match target.name.as_str() {
+            "" => binding.str_at(&["metadata", "name"]).unwrap_or_default(),
+            name => name,
+        };
+        let pods = self.kinds.find("", "pods").ok_or_else(Status::no_such_path)?;
+        let pod = Target { resource: pods, version: 0, name: name.into(), subresource: String::new(), ..target.clone() };
+        let uid = binding.str_at(&["metadata", "uid"]).filter(|uid| !uid.is_empty()).map(str::to_owned);
+        let expect = Preconditions { uid, revision: None };
+        let conflict = |why: String| Status::conflict(&pod.resource.group_resource(), name, &why);
+        let now = meta::timestamp(self.env.now());
+        self.guaranteed_update(&pod, &expect, options.dry_run, |current| {
+            let mut draft = current.draft.clone();
+            if meta::is_terminating(&draft) {
+                return Err(conflict(format!("pod {name} is being deleted, cannot be assigned to a host")));
+            }
+            if let Some(bound) = draft.str_at(&["spec", "nodeName"]).filter(|bound| !bound.is_empty()) {
+                return Err(conflict(format!("pod {name} is already assigned to node {bound:?}")));
+            }
+            if !draft.list_at(&["spec", "schedulingGates"]).is_empty() {
+                return Err(conflict(format!("pod {name} has non-empty .spec.schedulingGates")));
+            }
+            draft.set_at(&["spec", "nodeName"], node);
+            merge_annotations(&mut draft, &binding);
+            set_scheduled(&mut draft, &now);
+            Ok(Outcome::Put(draft))
+        })
+        .await?;
+        Ok(created())
+    }
+}
+
+fn merge_annotations(draft: &mut Value, binding: &Value) {
+    for (key, value) in binding.at(&["metadata", "annotations"]).and_then(Value::as_map).iter().flat_map(|m| m.iter()) {
+        draft.set_at(&["metadata", "annotations", key], value.clone());
+    }
+}
+
+/// Sets the condition `PodScheduled` to true.
+fn set_scheduled(draft: &mut Value, now: &str) {
+    let conditions = draft.entry_at(&["status", "conditions"]).ensure_list();
+    let mut condition = Value::map();
+    condition.set_at(&["type"], "PodScheduled");
+    condition.set_at(&["status"], "True");
+    condition.set_at(&["lastTransitionTime"], now);
+    condition.set_at(&["lastProbeTime"], Value::Null);
+    match conditions.iter_mut().find(|c| c.str_at(&["type"]) == Some("PodScheduled")) {
+        Some(old) => *old = condition,
+        None => conditions.push(condition),
+    }
+}

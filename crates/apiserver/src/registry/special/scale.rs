@@ -1,0 +1,95 @@
+//! scale: the replicas of a workload, as an `autoscaling/v1` `Scale`.
+
+use decapod_api::meta::GroupVersionKind;
+use decapod_api::selector::LabelSelector;
+use decapod_api::{Cause, Object, Status, Value, patch};
+use decapod_client::{PatchType, Reply, Request, Verb};
+
+use super::answer;
+use crate::registry::draft::schema_of;
+use crate::registry::update::Preconditions;
+use crate::registry::{Body, Context, Registry, Target};
+
+const REPLICAS: [&str; 2] = ["spec", "replicas"];
+
+impl Registry {
+    /// Reads or sets the replicas of the object.
+    pub(super) async fn scale(&self, context: &Context, target: &Target, request: &Request, body: Body) -> Result<Reply, Status> {
+        let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
+        let whole = Target { subresource: String::new(), ..target.clone() };
+        if request.verb == Verb::Get {
+            let object = self.get(&whole, &request.options).await?;
+            return answer(&kind, &self.scale_of(&whole, &object)?);
+        }
+        let wanted = match request.verb {
+            Verb::Update => Some(self.payload(context, target, &body)?),
+            _ => None,
+        };
+        let expect = match wanted.as_ref().and_then(|scale| scale.str_at(&["metadata", "resourceVersion"])) {
+            Some(rv) if !rv.is_empty() => {
+                Preconditions { uid: None, revision: Some(crate::registry::list::parse_revision(rv)?) }
+            }
+            _ => Preconditions::default(),
+        };
+        let object = self
+            .change(context, target, &request.options, &expect, |current| {
+                let scale = match &wanted {
+                    Some(scale) => scale.clone(),
+                    None => patched(&scale_from(current), request.patch_type, &body, &kind)?,
+                };
+                let replicas = scale.int_at(&REPLICAS).unwrap_or(0);
+                if replicas < 0 {
+                    let cause = Cause::invalid("spec.replicas", &replicas.into(), "must be greater than or equal to 0");
+                    return Err(Status::invalid("autoscaling", "Scale", &target.name, vec![cause]));
+                }
+                let mut new = current.clone();
+                new.set_at(&REPLICAS, replicas);
+                Ok(new)
+            })
+            .await?;
+        answer(&kind, &self.scale_of(&whole, &object)?)
+    }
+
+    fn scale_of(&self, target: &Target, object: &Object) -> Result<Value, Status> {
+        Ok(scale_from(&self.draft_of(target, object)?))
+    }
+}
+
+/// The scale of a workload: some of its metadata, its replicas and its selector as a text.
+fn scale_from(object: &Value) -> Value {
+    let mut scale = Value::map();
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object.at(&["metadata", field]) {
+            scale.set_at(&["metadata", field], value.clone());
+        }
+    }
+    scale.set_at(&REPLICAS, object.int_at(&REPLICAS).unwrap_or(0));
+    scale.set_at(&["status", "replicas"], object.int_at(&["status", "replicas"]).unwrap_or(0));
+    let selector = match object.at(&["spec", "selector"]) {
+        // A ReplicationController's selector is a plain map of labels.
+        Some(selector) if selector.get("matchLabels").is_none() && selector.get("matchExpressions").is_none() => {
+            let labels = selector.as_map().into_iter().flat_map(|map| map.iter());
+            let pairs: Vec<(&str, &str)> = labels.map(|(k, v)| (k.as_str(), v.as_str().unwrap_or_default())).collect();
+            LabelSelector::equal(pairs).to_string()
+        }
+        Some(selector) => LabelSelector::from_value(selector).map(|s| s.to_string()).unwrap_or_default(),
+        None => String::new(),
+    };
+    scale.set_at(&["status", "selector"], selector);
+    scale
+}
+
+fn patched(scale: &Value, form: PatchType, body: &Body, kind: &GroupVersionKind) -> Result<Value, Status> {
+    let mut new = scale.clone();
+    let patch: Value = match form {
+        PatchType::Apply => serde_json::from_slice(&super::super::draft::to_json(body, "autoscaling", "v1", "Scale")?),
+        _ => serde_json::from_slice(&body.bytes),
+    }
+    .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    match form {
+        PatchType::Json => patch::json::apply(&mut new, &patch)?,
+        PatchType::Merge | PatchType::Apply => patch::merge::apply(&mut new, &patch)?,
+        PatchType::Strategic => patch::strategic::apply(&mut new, &patch, schema_of(kind)?)?,
+    }
+    Ok(new)
+}

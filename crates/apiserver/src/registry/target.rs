@@ -1,0 +1,67 @@
+//! A request's place in the registry.
+
+use std::sync::Arc;
+
+use decapod_api::kinds::{Resource, Version};
+use decapod_api::meta::GroupVersionKind;
+use decapod_api::{Object, Status};
+
+/// A resource, in a version, and which of its objects is meant.
+#[derive(Clone)]
+pub struct Target {
+    /// The row.
+    pub resource: Arc<Resource>,
+    /// Which of the row's versions the client speaks.
+    pub version: usize,
+    /// The namespace; empty for cluster-scoped resources and all namespaces.
+    pub namespace: String,
+    /// The name; empty for collections.
+    pub name: String,
+    /// The subresource; empty for the object itself.
+    pub subresource: String,
+}
+
+// === impl Target ===
+
+impl Target {
+    /// The version that the client speaks.
+    pub fn version(&self) -> &Version {
+        &self.resource.versions[self.version]
+    }
+
+    /// The kind in that version.
+    pub fn kind(&self) -> &GroupVersionKind {
+        &self.version().kind
+    }
+
+    /// The key of the object.
+    pub fn key(&self) -> String {
+        self.resource.key(&self.namespace, &self.name)
+    }
+
+    /// The prefix of the collection's keys.
+    pub fn prefix(&self) -> String {
+        self.resource.prefix_in(if self.resource.namespaced { &self.namespace } else { "" })
+    }
+
+    /// The same resource, at `object`.
+    pub fn at(&self, object: &Object) -> Target {
+        Target { namespace: object.namespace().into_owned(), name: object.name().into_owned(), ..self.clone() }
+    }
+
+    /// 404 for the object.
+    pub fn not_found(&self) -> Status {
+        Status::not_found(&self.resource.group_resource(), &self.name)
+    }
+
+    /// 405 for `verb`.
+    pub fn not_allowed(&self, verb: &str) -> Status {
+        Status::method_not_allowed(&self.resource.group_resource(), verb)
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} {}/{}", self.resource.group_resource(), self.namespace, self.name)
+    }
+}

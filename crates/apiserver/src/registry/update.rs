@@ -1,0 +1,271 @@
+//! update: a whole object, or a part of it, in place of another; and the loop that all changes go through.
+
+use decapod_api::kinds::{Subresource, strategy};
+use decapod_api::{Encoded, Object, Revision, Status, Value};
+use decapod_client::Options;
+use decapod_store::{CommitError, Expect, Write};
+
+use super::draft::Validation;
+use super::{Body, Context, RETRIES_MAX, Registry, Target, commit_failed, meta};
+use crate::admission::{Attributes, Operation};
+
+/// What a change wants of the object it finds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Preconditions {
+    pub uid: Option<String>,
+    pub revision: Option<Revision>,
+}
+
+/// What a change makes of the object it finds.
+pub(crate) enum Outcome {
+    /// This, in the stored version.
+    Put(Value),
+    /// Nothing: the object ends, and this is its last body.
+    Remove(Value),
+    /// The same.
+    Keep,
+}
+
+/// An object as a change finds it.
+pub(crate) struct Current {
+    pub object: Object,
+    /// Decoded, in the stored version.
+    pub draft: Value,
+}
+
+/// What a change came to.
+pub(crate) enum Changed {
+    /// The object is there as this.
+    Kept(Object),
+    /// The object is gone; this was its last body.
+    Removed(Object),
+}
+
+impl Registry {
+    /// Replaces the object, or one part of it.
+    pub(super) async fn update(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        body: Body,
+    ) -> Result<Object, Status> {
+        let validation = Validation::parse(&options.field_validation)?;
+        let mut draft = self.decode(context, target, &body, validation)?;
+        meta::settle_namespace(&mut draft, target)?;
+        let named = draft.str_at(&["metadata", "name"]).unwrap_or_default();
+        if named != target.name {
+            let why = format!("the name of the object ({named}) does not match the name on the URL ({})", target.name);
+            return Err(Status::bad_request(why));
+        }
+        let revision = match draft.str_at(&["metadata", "resourceVersion"]).filter(|rv| !rv.is_empty()) {
+            Some(rv) => Some(super::list::parse_revision(rv)?).filter(|rv| *rv != 0),
+            None => None,
+        };
+        if revision.is_none() && !target.resource.strategy.allow_unconditional_update() {
+            let cause = decapod_api::Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+            return Err(Status::invalid(&target.resource.group, &target.resource.kind, &target.name, vec![cause]));
+        }
+        if target.resource.strategy.allow_create_on_update() && target.subresource.is_empty() && self.store.get(&target.key()).is_none() {
+            draft.remove_at(&["metadata", "resourceVersion"]);
+            return self.create_draft(context, target, options, draft).await;
+        }
+        let expect = Preconditions { uid: None, revision };
+        self.change(context, target, options, &expect, |_| Ok(draft.clone())).await
+    }
+
+    /// Changes the object by `edit`, which is given the current object in the client's version and returns what it is
+    /// to be; metadata, status, admission, validation and deletion by the last finalizer follow.
+    pub(crate) async fn change(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        expect: &Preconditions,
+        edit: impl Fn(&Value) -> Result<Value, Status>,
+    ) -> Result<Object, Status> {
+        let changed = self
+            .guaranteed_update(target, expect, options.dry_run, |current| {
+                let mut seen = current.draft.clone();
+                self.to_client(target, &mut seen)?;
+                let mut new = edit(&seen)?;
+                self.refill(context, target, options, &seen, &mut new)?;
+                self.to_stored(target, &mut new)?;
+                self.settle(context, target, options, &current.draft, new)
+            })
+            .await?;
+        match changed {
+            Changed::Kept(object) | Changed::Removed(object) => self.in_version(target, object),
+        }
+    }
+
+    /// Admission's mutations and the fields' managers, in the client's version.
+    fn refill(&self, context: &Context, target: &Target, options: &Options, old: &Value, new: &mut Value) -> Result<(), Status> {
+        let mut attributes = self.attributes(context, target, options, old, std::mem::take(new));
+        self.admission.mutate(&mut attributes, self)?;
+        attributes.warnings.drain(..).for_each(|warning| context.warn(warning));
+        *new = std::mem::take(&mut attributes.object);
+        self.track_fields(context, target, options, Some(old), new);
+        Ok(())
+    }
+
+    fn attributes<'a>(&self, context: &'a Context, target: &'a Target, options: &Options, old: &'a Value, new: Value) -> Attributes<'a> {
+        Attributes {
+            operation: Operation::Update,
+            resource: &target.resource,
+            version: target.version(),
+            subresource: &target.subresource,
+            namespace: &target.namespace,
+            name: &target.name,
+            object: new,
+            old: Some(old),
+            user: &context.user,
+            dry_run: options.dry_run,
+            warnings: vec![],
+        }
+    }
+
+    /// What becomes of `new`, in the stored version, once the registry, the kind and admission have had their say.
+    fn settle(&self, context: &Context, target: &Target, options: &Options, old: &Value, mut new: Value) -> Result<Outcome, Status> {
+        let resource = &target.resource;
+        let verb = match target.version().subresource(&target.subresource) {
+            None => strategy::Verb::Update,
+            // The replicas that a scale sets are part of the spec.
+            Some(Subresource { name, .. }) if name == "scale" => strategy::Verb::Update,
+            Some(Subresource { name, .. }) => strategy::Verb::UpdateSubresource(intern(name)),
+        };
+        let mut causes = meta::carry_over(&mut new, old);
+        split(&mut new, old, target);
+        resource.strategy.prepare(&mut new, Some(old), verb);
+        if resource.has_generation() && verb == strategy::Verb::Update && spec_differs(&new, old) {
+            let generation = old.int_at(&["metadata", "generation"]).unwrap_or(0);
+            new.set_at(&["metadata", "generation"], generation + 1);
+        }
+        let reservation = match target.subresource.as_str() {
+            "" => Some(self.special.reserve(self, resource, &mut new, Some(old))?),
+            _ => None,
+        };
+        causes.extend(meta::validate(&new, resource));
+        causes.extend(resource.strategy.validate(&new, Some(old), verb));
+        if !causes.is_empty() {
+            return Err(Status::invalid(&resource.group, &resource.kind, &target.name, causes));
+        }
+        let attributes = self.attributes(context, target, options, old, new);
+        self.admission.validate(&attributes, self)?;
+        if let Some(reservation) = reservation {
+            reservation.keep();
+        }
+        let new = attributes.object;
+        match super::delete::is_finished(&new, resource) {
+            true => Ok(Outcome::Remove(new)),
+            false => Ok(Outcome::Put(new)),
+        }
+    }
+
+    /// The one loop of every change: reads the object, asks `change` what becomes of it, commits that against the
+    /// revision it read, and begins again when another write came first. A change that changes nothing writes nothing.
+    pub(crate) async fn guaranteed_update(
+        &self,
+        target: &Target,
+        expect: &Preconditions,
+        dry_run: bool,
+        change: impl Fn(&Current) -> Result<Outcome, Status>,
+    ) -> Result<Changed, Status> {
+        let key = target.key();
+        let mut found = self.store.get(&key);
+        for _ in 0..RETRIES_MAX {
+            let object = found.ok_or_else(|| target.not_found())?;
+            expect.check(target, &object)?;
+            let current = Current { draft: self.draft_of(target, &object)?, object };
+            let write = match change(&current)? {
+                Outcome::Keep => return Ok(Changed::Kept(current.object)),
+                Outcome::Put(draft) => {
+                    let value = self.encode(&target.resource, &draft)?;
+                    if same(&value, &current.object) {
+                        return Ok(Changed::Kept(current.object));
+                    }
+                    if dry_run {
+                        return Ok(Changed::Kept(Object::new(value.at(current.object.revision()), current.object.revision())));
+                    }
+                    Write::Put { key: key.as_str().into(), value, expect: Expect::Revision(current.object.revision()) }
+                }
+                Outcome::Remove(draft) => {
+                    let last = self.encode(&target.resource, &draft)?;
+                    if dry_run {
+                        return Ok(Changed::Removed(Object::new(last.at(current.object.revision()), current.object.revision())));
+                    }
+                    let expect = Expect::Revision(current.object.revision());
+                    Write::Delete { key: key.as_str().into(), expect, last: Some(last) }
+                }
+            };
+            let removes = matches!(write, Write::Delete { .. });
+            match self.commit(target, write).await {
+                Ok(object) if removes => return Ok(Changed::Removed(object)),
+                Ok(object) => return Ok(Changed::Kept(object)),
+                Err(CommitError::Conflict { current, .. }) => found = current,
+                Err(error) => return Err(commit_failed(error, target)),
+            }
+        }
+        Err(Status::modified(&target.resource.group_resource(), &target.name))
+    }
+}
+
+// === impl Preconditions ===
+
+impl Preconditions {
+    fn check(&self, target: &Target, object: &Object) -> Result<(), Status> {
+        let resource = target.resource.group_resource();
+        if let Some(uid) = self.uid.as_deref().filter(|uid| *uid != object.uid()) {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object.uid());
+            return Err(Status::conflict(&resource, &target.name, &why));
+        }
+        if self.revision.is_some_and(|revision| revision != object.revision()) {
+            return Err(Status::modified(&resource, &target.name));
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the part that this update does not reach: status on the whole object, all but status on `status`.
+fn split(new: &mut Value, old: &Value, target: &Target) {
+    let restore = |new: &mut Value, field: &str| match old.get(field) {
+        Some(before) => new.set_at(&[field], before.clone()),
+        None => drop(new.remove_at(&[field])),
+    };
+    match target.subresource.as_str() {
+        "" | "finalize" | "ephemeralcontainers" | "resize" if target.resource.resets_status() => restore(new, "status"),
+        "status" | "approval" => {
+            let fields: Vec<_> = [new, old].iter().flat_map(|v| v.as_map()).flat_map(|map| map.iter()).map(|(key, _)| key.clone()).collect();
+            for field in fields.iter().filter(|field| *field != "metadata" && *field != "status") {
+                restore(new, field);
+            }
+            for field in ["deletionTimestamp", "finalizers", "ownerReferences"] {
+                match old.at(&["metadata", field]) {
+                    Some(before) => new.set_at(&["metadata", field], before.clone()),
+                    None => drop(new.remove_at(&["metadata", field])),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether anything but metadata and status differs.
+fn spec_differs(new: &Value, old: &Value) -> bool {
+    let relevant = |value: &Value| -> Vec<(decapod_api::Str, Value)> {
+        let fields = value.as_map().into_iter().flat_map(|map| map.iter()).filter(|(_, value)| !value.is_empty());
+        fields.filter(|(key, _)| *key != "metadata" && *key != "status").map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    relevant(new) != relevant(old)
+}
+
+/// Whether committing `value` would change nothing but the revision.
+fn same(value: &Encoded, object: &Object) -> bool {
+    value.at(object.revision()) == *object.body()
+}
+
+/// The subresources that strategies know by name.
+fn intern(name: &str) -> &'static str {
+    const KNOWN: [&str; 6] = ["status", "approval", "finalize", "ephemeralcontainers", "resize", "scale"];
+    KNOWN.into_iter().find(|known| *known == name).unwrap_or("")
+}

@@ -1,0 +1,150 @@
+//! watch: changes from a revision on.
+
+use decapod_api::{Object, Revision, Status};
+use decapod_client::{Options, Watch, WatchEvent};
+use decapod_store::{At, Change, Cursor, Event};
+use futures::stream::{self, StreamExt};
+
+use super::list::{self, Selection};
+use super::{Registry, Target};
+
+/// Where a watch begins.
+enum Start {
+    /// After this revision: the client has everything up to it.
+    After(Revision),
+    /// With what is there now.
+    Initial {
+        /// Whether a bookmark says when that has been sent (`sendInitialEvents`).
+        marked: bool,
+    },
+}
+
+/// A watch that is being sent.
+struct Sender {
+    target: Target,
+    selection: Selection,
+    cursor: Cursor,
+    bookmarks: bool,
+    /// Up to which revision the client knows that it has everything.
+    told: Revision,
+}
+
+/// How often a quiet watch is told of progress (upstream: about a minute).
+const BOOKMARK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Registry {
+    /// A stream of changes; it ends with the cursor, an error or the client.
+    pub(super) async fn watch(&self, target: &Target, options: &Options) -> Result<Watch, Status> {
+        let selection = Selection::parse(target, options)?;
+        let bookmarks = options.allow_watch_bookmarks;
+        let prefix = target.prefix();
+        let expired = |_| Status::expired(format!("too old resource version: {}", options.resource_version.as_deref().unwrap_or("0")));
+        let (initial, after) = match start(options)? {
+            Start::After(revision) => (vec![], revision),
+            Start::Initial { marked } => {
+                let at = list::at(options, false).map(|at| if matches!(at, At::Exact(_)) { At::Latest } else { at })?;
+                let snapshot = self.store.snapshot(&prefix, at).await.map_err(list::read_failed)?;
+                let mut initial = Vec::new();
+                for (_, object) in snapshot.iter().filter(|(_, object)| selection.matches(object)) {
+                    initial.push(WatchEvent::Added(self.in_version(target, object.clone())?));
+                }
+                if marked {
+                    initial.push(WatchEvent::Bookmark { revision: snapshot.revision(), initial_events_end: true });
+                }
+                (initial, snapshot.revision())
+            }
+        };
+        let cursor = self.store.watch(&prefix, after).map_err(expired)?;
+        let sender = Sender { target: target.clone(), selection, cursor, bookmarks, told: after };
+        let changes = stream::unfold(Some(sender), |sender| async move {
+            let mut sender = sender?;
+            let (events, go_on) = sender.next().await;
+            Some((stream::iter(events), go_on.then_some(sender)))
+        });
+        Ok(stream::iter(initial).chain(changes.flatten()).boxed())
+    }
+}
+
+/// Reads `resourceVersion` and `sendInitialEvents`
+/// (k8s.io/apimachinery/pkg/apis/meta/internalversion/validation, KEP-3157).
+fn start(options: &Options) -> Result<Start, Status> {
+    let revision = match options.resource_version.as_deref() {
+        None | Some("") => 0,
+        Some(text) => list::parse_revision(text)?,
+    };
+    let matching = options.resource_version_match.as_deref().unwrap_or_default();
+    match options.send_initial_events {
+        None if !matching.is_empty() => {
+            Err(Status::bad_request("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+        }
+        Some(_) if matching != "NotOlderThan" => Err(Status::bad_request(
+            "sendInitialEvents requires setting resourceVersionMatch to \"NotOlderThan\"",
+        )),
+        Some(true) => Ok(Start::Initial { marked: options.allow_watch_bookmarks }),
+        Some(false) if revision == 0 => Ok(Start::After(0)),
+        None if revision == 0 => Ok(Start::Initial { marked: false }),
+        _ => Ok(Start::After(revision)),
+    }
+}
+
+// === impl Sender ===
+
+impl Sender {
+    /// The next events to send, and whether there may be more.
+    async fn next(&mut self) -> (Vec<WatchEvent>, bool) {
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = self.cursor.next() => next,
+                () = tokio::time::sleep(BOOKMARK_INTERVAL), if self.bookmarks => {
+                    match self.bookmark() {
+                        Some(bookmark) => return (vec![bookmark], true),
+                        None => continue,
+                    }
+                }
+            };
+            let Ok(events) = next else {
+                return (vec![WatchEvent::Error(Status::expired("The resourceVersion for the provided watch is too old."))], false);
+            };
+            let events: Vec<WatchEvent> = events.iter().filter_map(|event| self.select(event)).collect();
+            if !events.is_empty() {
+                return (events, true);
+            }
+        }
+    }
+
+    /// Word of progress, unless the client knows already.
+    fn bookmark(&mut self) -> Option<WatchEvent> {
+        let revision = self.cursor.progress();
+        if revision == self.told {
+            return None;
+        }
+        self.told = revision;
+        Some(WatchEvent::Bookmark { revision, initial_events_end: false })
+    }
+
+    /// The event as this watch sees it: an object that comes into the selection is added, one that leaves it deleted,
+    /// with its old body and the new revision.
+    fn select(&self, event: &Event) -> Option<WatchEvent> {
+        let before = event.prev.as_ref().is_some_and(|prev| self.selection.matches(prev));
+        let after = event.change != Change::Delete && self.selection.matches(&event.object);
+        let shown = |object: &Object| self.target_version(object);
+        match (before, after) {
+            (false, false) => None,
+            (false, true) => Some(shown(&event.object).map_or_else(WatchEvent::Error, WatchEvent::Added)),
+            (true, true) => Some(shown(&event.object).map_or_else(WatchEvent::Error, WatchEvent::Modified)),
+            (true, false) => Some(self.gone(event).map_or_else(WatchEvent::Error, WatchEvent::Deleted)),
+        }
+    }
+
+    fn gone(&self, event: &Event) -> Result<Object, Status> {
+        match (&event.prev, event.change) {
+            (Some(prev), Change::Put { .. }) => self.target_version(&prev.at_revision(event.revision)),
+            _ => self.target_version(&event.object),
+        }
+    }
+
+    fn target_version(&self, object: &Object) -> Result<Object, Status> {
+        super::draft::in_version(&self.target, object.clone())
+    }
+}

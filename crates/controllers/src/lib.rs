@@ -1,0 +1,30 @@
+//! The control loops that bring the cluster to what its objects say.
+//!
+//! One folder per controller, of the same shape: `mod.rs` says what it watches, `reconcile.rs` decides, `tests.rs`
+//! checks the decisions. All of them run on the one [`runtime`].
+//!
+//! **Architecture Invariant:** a decision is a function of the objects and the time, without IO; it may be made
+//! again after a crash between any two of its writes, and then goes on where it was.
+#![forbid(unsafe_code)]
+
+pub mod daemonset;
+pub mod deployment;
+pub mod endpoints;
+pub mod endpointslice;
+pub mod namespace;
+pub mod nodeipam;
+pub mod nodelifecycle;
+pub mod objects;
+pub mod podgc;
+pub mod replicaset;
+pub mod resources;
+pub mod rootca;
+pub mod runtime;
+pub mod serviceaccount;
+pub mod tainteviction;
+#[cfg(test)]
+mod testing;
+mod wiring;
+
+pub use resources::{ApiResource, Resources};
+pub use wiring::Wiring;

@@ -1,0 +1,114 @@
+//! Who controls what: adoption of what is orphaned and matches, release of what matches no more
+//! (k8s.io/kubernetes/pkg/controller/controller_ref_manager.go).
+
+use decapod_api::{Object, raw};
+use decapod_client::Kind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde_json::json;
+
+use super::Meta;
+use crate::runtime::{Live, LiveRead, Plan, Write};
+
+/// An owner that claims objects.
+pub struct Claimant<'a> {
+    meta: &'a Meta,
+    read: LiveRead,
+    reference: OwnerReference,
+}
+
+/// What came of claiming.
+#[derive(Debug)]
+pub struct Claimed<T> {
+    /// Those that are the owner's.
+    pub mine: Vec<T>,
+    /// What has to be done first: reads, adoptions and releases. Empty if there is nothing.
+    pub first: Plan,
+}
+
+/// The reference of a controlled object to its controlling owner.
+pub fn reference<K: Kind>(owner: &Meta) -> OwnerReference {
+    OwnerReference {
+        api_version: K::API_VERSION.to_owned(),
+        kind: K::KIND.to_owned(),
+        name: owner.name.clone(),
+        uid: owner.uid.clone(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// The controlling owner of `object`, read from its bytes.
+pub fn controller_of_object(object: &Object) -> Option<OwnerReference> {
+    let owners = raw::items(object.raw(&["metadata", "ownerReferences"])?)?;
+    let mut owners = owners.filter_map(|owner| serde_json::from_slice::<OwnerReference>(owner).ok());
+    owners.find(|owner| owner.controller == Some(true))
+}
+
+// === impl Claimant ===
+
+impl<'a> Claimant<'a> {
+    /// `owner`, an object of kind `K`.
+    pub fn new<K: Kind>(owner: &'a Meta) -> Claimant<'a> {
+        Claimant {
+            meta: owner,
+            read: LiveRead::of::<K>(&owner.namespace, &owner.name),
+            reference: reference::<K>(owner),
+        }
+    }
+
+    /// Claims those of `candidates`, objects of kind `T`'s resource `R`, that `matches` says are the owner's.
+    pub fn claim<R: Kind, T>(
+        &self,
+        candidates: Vec<T>,
+        meta: impl Fn(&T) -> &Meta,
+        matches: impl Fn(&T) -> bool,
+        live: &Live,
+    ) -> Claimed<T> {
+        let mut claimed = Claimed { mine: Vec::new(), first: Plan::nothing() };
+        for candidate in candidates {
+            let of = meta(&candidate);
+            match of.controller() {
+                Some(controller) if controller.uid != self.meta.uid => {}
+                Some(_) if matches(&candidate) => claimed.mine.push(candidate),
+                Some(_) if self.meta.is_deleting() => {}
+                Some(_) => claimed.first.write(self.release::<R>(of)),
+                None if self.meta.is_deleting() || of.is_deleting() || !matches(&candidate) => {}
+                None => match live.object(&self.read) {
+                    None if claimed.first.reads.is_empty() => claimed.first.reads.push(self.read.clone()),
+                    None => {}
+                    Some(fresh) if self.may_adopt(fresh) => claimed.first.write(self.adopt::<R>(of)),
+                    Some(_) => {}
+                },
+            }
+        }
+        claimed
+    }
+
+    /// An owner that goes away, or has gone, adopts nothing: the informer may not know it yet.
+    fn may_adopt(&self, fresh: Option<&Object>) -> bool {
+        fresh.is_some_and(|fresh| {
+            fresh.uid() == self.meta.uid.as_str() && fresh.raw(&["metadata", "deletionTimestamp"]).is_none()
+        })
+    }
+
+    fn adopt<R: Kind>(&self, of: &Meta) -> Write {
+        let patch = json!({"metadata": {"ownerReferences": [self.reference], "uid": of.uid}});
+        Write::patch::<R>(&of.namespace, &of.name, "", &patch).tolerating(&["NotFound"])
+    }
+
+    fn release<R: Kind>(&self, of: &Meta) -> Write {
+        let reference = json!({"$patch": "delete", "uid": self.meta.uid});
+        let patch = json!({"metadata": {"ownerReferences": [reference], "uid": of.uid}});
+        // Invalid: it has another UID by now.
+        Write::patch::<R>(&of.namespace, &of.name, "", &patch).tolerating(&["NotFound", "Invalid"])
+    }
+}
+
+// === impl Claimed ===
+
+impl<T> Claimed<T> {
+    /// What is the owner's, or what has to be done before that is known.
+    pub fn settled(self) -> Result<Vec<T>, Plan> {
+        if self.first.reads.is_empty() && self.first.actions.is_empty() { Ok(self.mine) } else { Err(self.first) }
+    }
+}

@@ -1,0 +1,31 @@
+//! Which resources the API server serves, for controllers that look at all of them.
+
+use std::sync::Arc;
+
+use decapod_api::meta::GroupVersionResource;
+use tokio::sync::watch;
+
+/// A resource that is served, in its preferred version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiResource {
+    /// Itself.
+    pub resource: GroupVersionResource,
+    /// The kind of its objects.
+    pub kind: String,
+    /// Whether its objects are in namespaces.
+    pub is_namespaced: bool,
+    /// What can be done with it, such as `list`.
+    pub verbs: Vec<String>,
+}
+
+/// What is served now, and word of changes: whoever wires the controllers sends what discovery says.
+pub type Resources = watch::Receiver<Arc<Vec<ApiResource>>>;
+
+// === impl ApiResource ===
+
+impl ApiResource {
+    /// Whether `verb` can be done with it.
+    pub fn has_verb(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|other| other == verb)
+    }
+}

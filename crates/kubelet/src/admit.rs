@@ -1,0 +1,113 @@
+//! Refuses pods that do not fit this node, whoever has put them here (pkg/kubelet/lifecycle/predicate.go).
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::pod::NodePod;
+use crate::pod::resources::{Amounts, pod_requests};
+
+/// What the node's pods have been promised.
+pub struct Admission {
+    allocatable: Amounts,
+    pods_max: u32,
+    labels: BTreeMap<String, String>,
+    allowed_unsafe_sysctls: Vec<String>,
+    admitted: Mutex<BTreeMap<String, Amounts>>,
+}
+
+/// Sysctls that belong to a pod's own namespaces and harm nobody (pkg/kubelet/sysctl/safe_sysctls.go).
+const SAFE_SYSCTLS: [&str; 12] = [
+    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+];
+
+// === impl Admission ===
+
+impl Admission {
+    /// A node that has `allocatable` and `labels`.
+    pub fn new(allocatable: Amounts, pods_max: u32, labels: BTreeMap<String, String>, allowed_unsafe_sysctls: Vec<String>) -> Admission {
+        Admission { allocatable, pods_max, labels, allowed_unsafe_sysctls, admitted: Mutex::default() }
+    }
+
+    /// Promises `pod` what it asks for; else the reason and message of its failure.
+    pub fn admit(&self, pod: &NodePod) -> Result<(), (String, String)> {
+        self.check_sysctls(pod)?;
+        let asked = pod_requests(pod);
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that runs already, before a restart, stays.
+        let runs = pod.status().phase.as_deref() == Some("Running");
+        if !runs && !admitted.contains_key(pod.uid()) {
+            self.check_node(pod)?;
+            if admitted.len() >= self.pods_max as usize {
+                return Err(out_of("pods", 1, admitted.len() as i64, self.pods_max.into()));
+            }
+            for (name, amount) in asked.iter().filter(|(_, amount)| **amount > 0) {
+                let used: i64 = admitted.values().filter_map(|amounts| amounts.get(name)).sum();
+                let capacity = self.allocatable.get(name).copied().unwrap_or(0);
+                if used + amount > capacity {
+                    return Err(out_of(name, *amount, used, capacity));
+                }
+            }
+        }
+        admitted.insert(pod.uid().to_owned(), asked);
+        Ok(())
+    }
+
+    /// Takes back what the pod was promised.
+    pub fn forget(&self, uid: &str) {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    fn check_node(&self, pod: &NodePod) -> Result<(), (String, String)> {
+        let spec = pod.spec();
+        let wanted = spec.node_selector.iter().flatten();
+        let fits = wanted.into_iter().all(|(key, value)| self.labels.get(key) == Some(value));
+        let message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
+        if fits { Ok(()) } else { Err(("NodeAffinity".to_owned(), message.to_owned())) }
+    }
+
+    fn check_sysctls(&self, pod: &NodePod) -> Result<(), (String, String)> {
+        let spec = pod.spec();
+        let context = spec.security_context.as_ref();
+        for sysctl in context.and_then(|context| context.sysctls.as_ref()).into_iter().flatten() {
+            let name = sysctl.name.replace('/', ".");
+            let allowed = |pattern: &String| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => *pattern == name,
+            };
+            if !SAFE_SYSCTLS.contains(&name.as_str()) && !self.allowed_unsafe_sysctls.iter().any(allowed) {
+                return Err(("SysctlForbidden".to_owned(), format!("forbidden sysctl: {:?} not allowlisted", sysctl.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn out_of(name: &str, requested: i64, used: i64, capacity: i64) -> (String, String) {
+    let message = format!("Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}");
+    (format!("OutOf{name}"), message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::tests::pod;
+    use serde_json::json;
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let allocatable = Amounts::from([("cpu".to_owned(), 1000)]);
+        let admission = Admission::new(allocatable, 2, BTreeMap::new(), vec!["kernel.msg*".into()]);
+        let refused = |spec: serde_json::Value| admission.admit(&pod(spec)).err().map(|(reason, _)| reason);
+        let cpu = |amount: &str| json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": amount } } }] });
+        assert_eq!(refused(cpu("2")).as_deref(), Some("OutOfcpu"));
+        assert_eq!(refused(cpu("1")), None);
+        let sysctl = |name: &str| json!({ "containers": [], "securityContext": { "sysctls": [{ "name": name, "value": "1" }] } });
+        assert_eq!(refused(sysctl("kernel.msgmax")), None);
+        assert_eq!(refused(sysctl("net.core.somaxconn")).as_deref(), Some("SysctlForbidden"));
+        admission.forget("u1");
+        assert_eq!(refused(json!({ "containers": [], "nodeSelector": { "a": "b" } })).as_deref(), Some("NodeAffinity"));
+    }
+}
