@@ -23,6 +23,11 @@ async fn pods(store: &Store) -> (u64, BTreeMap<String, Vec<u8>>) {
 /// Writes, overwrites and deletes some pods, through several segments.
 async fn fill(store: &Store) {
     for n in 0..120 {
+        if n % 10 == 0 {
+            // These stay as they are, so every segment holds something.
+            let txn = Txn::put(pod(format!("still-{n}")), object("s", 30), Expect::Absent);
+            store.commit(txn).await.expect("a commit");
+        }
         let txn = Txn::put(pod(n % 13), object("a", 40 * (n % 11)), Expect::Any);
         store.commit(txn).await.expect("a commit");
         if n % 7 == 0 {

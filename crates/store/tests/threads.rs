@@ -58,7 +58,7 @@ async fn list(store: Store, scope: Env) -> Vec<List> {
             let revisions = snapshot.iter().map(|(key, o)| (key.to_string(), o.revision())).collect();
             lists.push((resource, snapshot.revision(), revisions));
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(std::time::Duration::from_micros(500)).await;
     }
     lists
 }
