@@ -8,7 +8,13 @@ fn main() {
     let variable = |name: &str| std::env::var_os(name).unwrap_or_else(|| panic!("cargo sets {name}"));
     let output = PathBuf::from(variable("OUT_DIR")).join("pause");
     let mut command = Command::new(variable("RUSTC"));
-    command.args(["--edition=2024", "--crate-type=bin", "--crate-name=pause", "-Copt-level=z", "-Cpanic=abort"]);
+    command.args([
+        "--edition=2024",
+        "--crate-type=bin",
+        "--crate-name=pause",
+        "-Copt-level=z",
+        "-Cpanic=abort",
+    ]);
     command.args(["-Cstrip=symbols", "-Crelocation-model=static", "-Ctarget-feature=+crt-static"]);
     for argument in ["-nostartfiles", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-n"] {
         command.arg(format!("-Clink-arg={argument}"));

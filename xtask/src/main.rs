@@ -1,6 +1,7 @@
-//! Chores of the repository, one module a subcommand: `cargo xtask schema [--check] | testdata`.
+//! Chores of the repository, one module a subcommand: `cargo xtask schema [--check] | testdata | tidy [--update [--grow]]`.
 
 mod schema;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -11,7 +12,10 @@ fn main() -> ExitCode {
         ["schema"] => schema::write(),
         ["schema", "--check"] => schema::check(),
         ["testdata"] => schema::testdata(),
-        _ => Err("usage: cargo xtask schema [--check] | testdata".to_owned()),
+        ["tidy"] => tidy::check(),
+        ["tidy", "--update"] => tidy::update(false),
+        ["tidy", "--update", "--grow"] => tidy::update(true),
+        _ => Err("usage: cargo xtask schema [--check] | testdata | tidy [--update [--grow]]".to_owned()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 //!
 //! Two forms of an object, never mixed: [`value::Value`], the mutable tree ("draft") that decoding makes and that
 //! defaulting, admission and patches change; and [`object::Object`], the immutable encoding that a commit makes.
+#![forbid(unsafe_code)]
 
 pub mod codec;
 pub mod defaults;

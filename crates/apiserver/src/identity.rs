@@ -46,7 +46,10 @@ impl User {
     /// The service account `name` of `namespace` (k8s.io/apiserver/pkg/authentication/serviceaccount).
     pub fn service_account(namespace: &str, name: &str) -> User {
         let of_namespace = format!("system:serviceaccounts:{namespace}");
-        User::new(format!("system:serviceaccount:{namespace}:{name}"), &["system:serviceaccounts", &of_namespace])
+        User::new(
+            format!("system:serviceaccount:{namespace}:{name}"),
+            &["system:serviceaccounts", &of_namespace],
+        )
     }
 
     /// The kubelet of `node`.

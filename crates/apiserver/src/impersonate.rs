@@ -26,7 +26,9 @@ pub fn apply(server: &Server, user: User, headers: &HeaderMap) -> Result<User, S
         if groups.is_empty() && uids.is_empty() && !has_extra {
             return Ok(user);
         }
-        return Err(Status::bad_request("requested impersonation of groups, UID or extra without impersonating a user"));
+        return Err(Status::bad_request(
+            "requested impersonation of groups, UID or extra without impersonating a user",
+        ));
     };
     if names.len() > 1 || uids.len() > 1 {
         return Err(Status::bad_request("impersonation headers name one user and one UID"));

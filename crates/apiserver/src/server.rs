@@ -22,6 +22,7 @@ use crate::connect::Dialer;
 use crate::http::serve;
 use crate::identity::User;
 use crate::metrics::Metrics;
+use crate::openapi::Documents;
 use crate::pki::{self, Pki, Subject};
 use crate::registry::{Context, Media, Registry, Services, Special};
 
@@ -53,6 +54,7 @@ pub struct Server {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) metrics: Metrics,
     pub(crate) dialer: Dialer,
+    pub(crate) openapi: Documents,
     pki: Pki,
 }
 
@@ -104,7 +106,8 @@ impl Server {
         let pki = Pki::open(&config.data_dir.join("pki"), env.now())?;
         let store = Store::open(decapod_store::Config::dir(config.data_dir.join("store")), env).await?;
         let issuer = format!("https://kubernetes.default.svc.{}", config.cluster_domain);
-        let tokens = Tokens::new(&pki.token_key()?, &issuer, vec![issuer.clone()]).map_err(StartError::Bootstrap)?;
+        let tokens =
+            Tokens::new(&pki.token_key()?, &issuer, vec![issuer.clone()]).map_err(StartError::Bootstrap)?;
         let tokens = Arc::new(tokens);
         let authorizer: Arc<dyn Authorizer> = Arc::new(Union::default());
         let (network, bits) = config.service_cidr;
@@ -114,7 +117,17 @@ impl Server {
         let kubelet_client = pki.identity("apiserver-kubelet-client", &KUBELET_CLIENT, env.now())?;
         let dialer = Dialer::new(pki.ca_pem(), &kubelet_client).map_err(StartError::Tls)?;
         let metrics = Metrics::default();
-        let server = Arc::new(Server { env: env.clone(), config, registry, authorizer, tokens, metrics, dialer, pki });
+        let server = Arc::new(Server {
+            env: env.clone(),
+            config,
+            registry,
+            authorizer,
+            tokens,
+            metrics,
+            dialer,
+            openapi: Documents::default(),
+            pki,
+        });
         bootstrap::reconcile(&server).await.map_err(StartError::Bootstrap)?;
         Ok(server)
     }
@@ -190,7 +203,8 @@ impl Server {
 }
 
 /// As whom the server talks to kubelets.
-const KUBELET_CLIENT: Subject = Subject { name: "kube-apiserver-kubelet-client", groups: &["kubeadm:cluster-admins"], hosts: &[] };
+pub(crate) const KUBELET_CLIENT: Subject =
+    Subject { name: "kube-apiserver-kubelet-client", groups: &[], hosts: &[] };
 
 /// A caller in this process: authorized like any other.
 struct InProcess {
@@ -203,7 +217,8 @@ impl Transport for InProcess {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Reply, Status>> {
         Box::pin(async move {
             let named = decapod_api::selector::FieldSelector::parse(&request.options.field_selector).ok();
-            let selected = named.as_ref().and_then(|selector| selector.required("metadata.name")).unwrap_or_default();
+            let selected =
+                named.as_ref().and_then(|selector| selector.required("metadata.name")).unwrap_or_default();
             let what = What::Resource {
                 verb: request.verb.as_str(),
                 group: &request.resource.group,
@@ -237,7 +252,8 @@ fn forbidden(question: &Question, reason: &str) -> Status {
             let why = format!(
                 "User \"{user}\" cannot {verb} resource \"{resource}{slash}\" in API group \"{group}\"{scope}{because}"
             );
-            let resource = GroupResource { group: group.to_owned().into(), resource: resource.to_owned().into() };
+            let resource =
+                GroupResource { group: group.to_owned().into(), resource: resource.to_owned().into() };
             Status::forbidden(&resource, name, &why)
         }
     }

@@ -72,7 +72,9 @@ pub fn remove(path: &Path, name: &str) -> Result<(), Error> {
     if config["current-context"] == name {
         config["current-context"] = "".into();
     }
-    let is_empty = ["clusters", "users", "contexts"].iter().all(|list| config[*list].as_array().is_none_or(Vec::is_empty));
+    let is_empty = ["clusters", "users", "contexts"]
+        .iter()
+        .all(|list| config[*list].as_array().is_none_or(Vec::is_empty));
     if is_empty {
         return std::fs::remove_file(path).map_err(|source| Error::File { path: path.to_owned(), source });
     }
@@ -85,10 +87,13 @@ fn empty() -> Value {
 
 fn put(config: &mut Value, access: &Access) {
     let name = access.name;
-    let cluster = json!({"server": access.server, "certificate-authority-data": BASE64.encode(access.ca_pem)});
+    let cluster =
+        json!({"server": access.server, "certificate-authority-data": BASE64.encode(access.ca_pem)});
     let user = json!({"client-certificate-data": BASE64.encode(access.cert_pem), "client-key-data": BASE64.encode(access.key_pem)});
     let context = json!({"cluster": name, "user": name});
-    for (list, field, value) in [("clusters", "cluster", cluster), ("users", "user", user), ("contexts", "context", context)] {
+    for (list, field, value) in
+        [("clusters", "cluster", cluster), ("users", "user", user), ("contexts", "context", context)]
+    {
         if !config[list].is_array() {
             config[list] = json!([]);
         }

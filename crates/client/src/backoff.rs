@@ -21,7 +21,7 @@ impl Backoff {
     }
 
     /// The next wait.
-    pub fn next(&mut self) -> Duration {
+    pub fn next_delay(&mut self) -> Duration {
         let base = self.next;
         self.next = (base * 2).min(self.max);
         let jitter_us = self.env.random_below(base.as_micros().try_into().unwrap_or(u64::MAX));

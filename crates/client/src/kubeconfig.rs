@@ -139,7 +139,8 @@ impl Loader<'_> {
         let named = contexts.into_iter().find(|entry| entry.name == name).map(|entry| entry.context);
         let context = named.ok_or_else(|| self.missing("context", name))?;
         let clusters = file.clusters.unwrap_or_default().into_iter();
-        let cluster = clusters.filter(|entry| entry.name == context.cluster).map(|entry| entry.cluster).next();
+        let cluster =
+            clusters.filter(|entry| entry.name == context.cluster).map(|entry| entry.cluster).next();
         let cluster = cluster.ok_or_else(|| self.missing("cluster", &context.cluster))?;
         let user = match context.user.as_str() {
             "" => User::default(),
@@ -198,7 +199,8 @@ impl Loader<'_> {
     }
 
     fn read(&self, path: &Path) -> Result<String, KubeconfigError> {
-        std::fs::read_to_string(path).map_err(|source| KubeconfigError::Read { path: path.to_owned(), source })
+        std::fs::read_to_string(path)
+            .map_err(|source| KubeconfigError::Read { path: path.to_owned(), source })
     }
 
     fn missing(&self, what: &'static str, name: &str) -> KubeconfigError {

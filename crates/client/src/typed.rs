@@ -160,7 +160,12 @@ impl Client {
     }
 
     /// Deletes an object.
-    pub async fn delete<K: Kind>(&self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Status> {
+    pub async fn delete<K: Kind>(
+        &self,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<(), Status> {
         let request = Request { body: encode(options)?, ..on::<K>(Verb::Delete, namespace, name) };
         self.call(request).await.map(drop)
     }

@@ -11,6 +11,8 @@ pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod garbagecollector;
+pub mod job;
 pub mod namespace;
 pub mod nodeipam;
 pub mod nodelifecycle;
@@ -21,10 +23,13 @@ pub mod resources;
 pub mod rootca;
 pub mod runtime;
 pub mod serviceaccount;
+mod start;
 pub mod tainteviction;
 #[cfg(test)]
 mod testing;
+pub mod ttlafterfinished;
 mod wiring;
 
 pub use resources::{ApiResource, Resources};
+pub use start::{Config, ConfigError, Controllers, ENDED_PODS_MAX, SHARED_INFORMERS};
 pub use wiring::Wiring;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod cluster;
 mod commands;
 mod logging;
 
@@ -13,6 +14,10 @@ use clap::Parser;
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
+    // The container runtime calls this binary by the name of its network plugin.
+    if let Some(code) = commands::as_plugin() {
+        return code;
+    }
     let args = args::Args::parse();
     logging::start(args.verbose);
     match commands::run(args.command) {

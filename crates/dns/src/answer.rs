@@ -22,8 +22,8 @@ pub enum Next {
 const INTERNET: u16 = 1;
 const ANY_CLASS: u16 = 255;
 
-/// Answers `packet` from `zone`, as far as that is enough, into `out`. Without a zone, while it has not been seen yet,
-/// names of `domain` fail.
+/// Answers `packet` from `zone`, as far as that is enough, into `out`. Until the zone is `synced` its names fail, so that
+/// nobody remembers that they are not there.
 pub fn answer(zone: &Zone, synced: bool, packet: &[u8], over: Over, out: &mut Vec<u8>) -> Next {
     let query = match Query::read(packet) {
         Ok(query) => query,

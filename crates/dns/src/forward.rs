@@ -56,7 +56,12 @@ const REFUSED: u8 = 5;
 
 impl Forwarder {
     /// Asks `servers`, or those that the file at `path` lists; never those `of_ours`.
-    pub fn new(env: &Env, servers: Vec<SocketAddr>, path: Option<PathBuf>, of_ours: Vec<SocketAddr>) -> Forwarder {
+    pub fn new(
+        env: &Env,
+        servers: Vec<SocketAddr>,
+        path: Option<PathBuf>,
+        of_ours: Vec<SocketAddr>,
+    ) -> Forwarder {
         let forwarder = Forwarder {
             env: env.clone(),
             began: Instant::now(),
@@ -106,7 +111,9 @@ impl Forwarder {
         let mut last = None;
         for server in servers.iter().cycle().take(servers.len() * ROUNDS) {
             match self.exchange(*server, asking).await {
-                Ok((reply, shape)) if !matches!(shape.code, SERVFAIL | REFUSED) => return Some((reply, shape)),
+                Ok((reply, shape)) if !matches!(shape.code, SERVFAIL | REFUSED) => {
+                    return Some((reply, shape));
+                }
                 Ok(failed) => last = Some(failed),
                 Err(error) => tracing::debug!(%server, %error, "a resolver does not answer"),
             }
@@ -114,12 +121,17 @@ impl Forwarder {
         last
     }
 
-    async fn exchange(&self, server: SocketAddr, asking: &Question) -> Result<(Vec<u8>, Shape), ExchangeError> {
+    async fn exchange(
+        &self,
+        server: SocketAddr,
+        asking: &Question,
+    ) -> Result<(Vec<u8>, Shape), ExchangeError> {
         let mut query = asking.clone();
         let mut id = [0; 2];
         self.env.fill(&mut id);
         query[..2].copy_from_slice(&id);
-        let over_udp = timeout(UDP_TIMEOUT, over_udp(server, &query)).await.map_err(|_| ExchangeError::Late)??;
+        let over_udp =
+            timeout(UDP_TIMEOUT, over_udp(server, &query)).await.map_err(|_| ExchangeError::Late)??;
         if !over_udp.1.is_cut {
             return Ok(over_udp);
         }
@@ -154,7 +166,8 @@ pub fn check(reply: &[u8], query: &[u8]) -> Option<Shape> {
 }
 
 async fn over_udp(server: SocketAddr, query: &[u8]) -> Result<(Vec<u8>, Shape), ExchangeError> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     // A socket of its own for each query: its port is half of what a forger has to guess.
     let socket = UdpSocket::bind((any, 0)).await.map_err(ExchangeError::Connect)?;
     socket.connect(server).await.map_err(ExchangeError::Connect)?;

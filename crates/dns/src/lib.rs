@@ -96,7 +96,8 @@ impl Dns {
         for address in &config.listen {
             sockets.push(bind(*address).await.map_err(|error| DnsError::Listen(*address, error))?);
         }
-        let addresses: Vec<SocketAddr> = sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect();
+        let addresses: Vec<SocketAddr> =
+            sockets.iter().filter_map(|(udp, _)| udp.local_addr().ok()).collect();
         let path = config.upstreams.is_empty().then_some(config.resolv_conf);
         let mut of_ours = addresses.clone();
         of_ours.extend(config.addresses.iter().map(|address| SocketAddr::from((*address, 53))));

@@ -40,15 +40,15 @@ impl Zone {
             return Found::Reply(Reply::empty(Code::Refused));
         }
         let mut reply = Reply { authoritative: true, ..Reply::empty(Code::NoError) };
-        let mut name = query.name;
+        let mut name = query.name.clone();
         for _ in 0..ALIASES_MAX {
             let Some(labels) = name.labels_before(&self.domain) else { return Found::Alias(reply, name) };
             let Some(records) = self.records(&name, &labels, query.kind) else {
                 reply.code = if reply.answers.is_empty() { Code::NxDomain } else { Code::NoError };
                 break;
             };
-            let alias = records.iter().find_map(|record| match record.data {
-                Data::Cname(target) if query.kind != kind::CNAME => Some(target),
+            let alias = records.iter().find_map(|record| match &record.data {
+                Data::Cname(target) if query.kind != kind::CNAME => Some(target.clone()),
                 _ => None,
             });
             let asked = |record: &Record| {
@@ -57,8 +57,9 @@ impl Zone {
             };
             reply.answers.extend(records.into_iter().filter(asked));
             match alias {
-                Some(target) => name = target,
-                None => break,
+                // Not in circles.
+                Some(target) if reply.answers.iter().all(|record| record.owner != target) => name = target,
+                _ => break,
             }
         }
         if reply.answers.is_empty() {
@@ -71,20 +72,20 @@ impl Zone {
     /// The start of the zone: says who to blame, and for how long what is not there may be remembered as such.
     fn start(&self) -> Record {
         let server = self.server_name();
-        let mailbox = self.domain.under("hostmaster").unwrap_or(self.domain);
+        let mailbox = self.domain.under("hostmaster").unwrap_or_else(|| self.domain.clone());
         let data = Data::Soa { server, mailbox, serial: self.serial, negative_ttl: self.ttl };
-        Record { owner: self.domain, ttl: self.ttl, data }
+        Record { owner: self.domain.clone(), ttl: self.ttl, data }
     }
 
     fn server_name(&self) -> Name {
-        self.domain.under("dns").and_then(|name| name.under("ns")).unwrap_or(self.domain)
+        self.domain.under("dns").and_then(|name| name.under("ns")).unwrap_or_else(|| self.domain.clone())
     }
 
-    fn record(&self, owner: Name, data: Data) -> Record {
-        Record { owner, ttl: self.ttl, data }
+    fn record(&self, owner: &Name, data: Data) -> Record {
+        Record { owner: owner.clone(), ttl: self.ttl, data }
     }
 
-    fn addresses<'a>(&self, owner: Name, addresses: impl IntoIterator<Item = &'a IpAddr>) -> Vec<Record> {
+    fn addresses<'a>(&self, owner: &Name, addresses: impl IntoIterator<Item = &'a IpAddr>) -> Vec<Record> {
         let data = |address: &IpAddr| match address {
             IpAddr::V4(address) => Data::A(*address),
             IpAddr::V6(address) => Data::Aaaa(*address),
@@ -96,14 +97,16 @@ impl Zone {
     /// `wanted`.
     fn records(&self, name: &Name, labels: &[&str], wanted: u16) -> Records {
         match labels {
-            [] => Some(vec![self.start(), self.record(*name, Data::Ns(self.server_name()))]),
-            ["dns-version"] => Some(vec![self.record(*name, Data::Txt(VERSION.to_owned()))]),
+            [] => Some(vec![self.start(), self.record(name, Data::Ns(self.server_name()))]),
+            ["dns-version"] => Some(vec![self.record(name, Data::Txt(VERSION.to_owned()))]),
             ["dns" | "svc" | "pod"] => Some(vec![]),
-            ["ns", "dns"] => Some(self.addresses(*name, &self.servers)),
-            [namespace, "svc" | "pod"] => self.namespaces.get(*namespace).filter(|n| n.exists).map(|_| vec![]),
+            ["ns", "dns"] => Some(self.addresses(name, &self.servers)),
+            [namespace, "svc" | "pod"] => {
+                self.namespaces.get(*namespace).filter(|n| n.exists).map(|_| vec![])
+            }
             [address, namespace, "pod"] => {
                 self.namespaces.get(*namespace).filter(|namespace| namespace.exists)?;
-                Some(self.addresses(*name, &[undashed(address)?]))
+                Some(self.addresses(name, &[undashed(address)?]))
             }
             [rest @ .., service, namespace, "svc"] => {
                 let found: &Namespace = self.namespaces.get(*namespace)?;
@@ -119,21 +122,29 @@ impl Zone {
     }
 
     /// The records of what stands at `rest` before a service's name.
-    fn service_records(&self, name: &Name, at: &Name, service: &Service, rest: &[&str], wanted: u16) -> Records {
+    fn service_records(
+        &self,
+        name: &Name,
+        at: &Name,
+        service: &Service,
+        rest: &[&str],
+        wanted: u16,
+    ) -> Records {
         let facing = service.facing.as_ref()?;
         match (rest, facing) {
-            ([], Facing::External(target)) => Some(vec![self.record(*name, Data::Cname(*target))]),
+            ([], Facing::External(target)) => Some(vec![self.record(name, Data::Cname(target.clone()))]),
             (_, Facing::External(_)) => None,
             ([], Facing::Cluster(addresses, _)) => {
-                let mut records = self.addresses(*name, addresses);
+                let mut records = self.addresses(name, addresses);
                 records.extend(self.ports(name, at, service, facing, wanted, |_| true));
                 Some(records)
             }
             ([], Facing::Headless) => {
-                let mut addresses: Vec<&IpAddr> = service.endpoints().map(|(endpoint, _)| &endpoint.address).collect();
+                let mut addresses: Vec<&IpAddr> =
+                    service.endpoints().map(|(endpoint, _)| &endpoint.address).collect();
                 addresses.sort_unstable();
                 addresses.dedup();
-                let mut records = self.addresses(*name, addresses);
+                let mut records = self.addresses(name, addresses);
                 records.extend(self.ports(name, at, service, facing, wanted, |_| true));
                 // Without a ready endpoint there is no such name.
                 (!records.is_empty()).then_some(records)
@@ -156,7 +167,7 @@ impl Zone {
                     let mut addresses: Vec<&IpAddr> = of.map(|(endpoint, _)| &endpoint.address).collect();
                     addresses.sort_unstable();
                     addresses.dedup();
-                    (!addresses.is_empty()).then(|| self.addresses(*name, addresses))
+                    (!addresses.is_empty()).then(|| self.addresses(name, addresses))
                 }
             },
             _ => None,
@@ -177,11 +188,16 @@ impl Zone {
             return Vec::new();
         }
         let mut found: Vec<(Name, u16)> = match facing {
-            Facing::Cluster(_, ports) => ports.iter().filter(|port| matches(port)).map(|p| (*at, p.port)).collect(),
+            Facing::Cluster(_, ports) => {
+                ports.iter().filter(|port| matches(port)).map(|p| (at.clone(), p.port)).collect()
+            }
             Facing::Headless => {
                 let each = service.endpoints().flat_map(|(endpoint, ports)| {
                     let target = at.under(&endpoint.hostname);
-                    ports.iter().filter(|port| matches(port)).filter_map(move |port| Some((target?, port.port)))
+                    ports
+                        .iter()
+                        .filter(|port| matches(port))
+                        .filter_map(move |port| Some((target.clone()?, port.port)))
                 });
                 each.collect()
             }
@@ -190,7 +206,7 @@ impl Zone {
         found.sort_unstable();
         found.dedup();
         let weight = (100 / found.len().max(1)).max(1) as u16;
-        let record = |(target, port)| self.record(*owner, Data::Srv { weight, port, target });
+        let record = |(target, port)| self.record(owner, Data::Srv { weight, port, target });
         found.into_iter().map(record).collect()
     }
 
@@ -201,7 +217,7 @@ impl Zone {
         for record in answers {
             let (Data::Srv { target, .. } | Data::Ns(target)) = &record.data else { continue };
             // Sorted by host: one that comes again comes next.
-            if last.replace(*target) == Some(*target) {
+            if last.replace(target) == Some(target) {
                 continue;
             }
             let labels = target.labels_before(&self.domain).unwrap_or_default();
@@ -218,11 +234,13 @@ impl Zone {
         let mut names: Vec<Name> = services.collect();
         if names.is_empty() {
             let endpoints = addressed.endpoints.keys();
-            names.extend(endpoints.filter_map(|(host, service, ns)| self.service_name(ns, service)?.under(host)));
+            names.extend(
+                endpoints.filter_map(|(host, service, ns)| self.service_name(ns, service)?.under(host)),
+            );
         }
         let mut reply = Reply { authoritative: true, ..Reply::empty(Code::NoError) };
         if matches!(query.kind, kind::PTR | kind::ANY) {
-            reply.answers = names.into_iter().map(|name| self.record(query.name, Data::Ptr(name))).collect();
+            reply.answers = names.into_iter().map(|name| self.record(&query.name, Data::Ptr(name))).collect();
         } else {
             reply.authority.push(self.start());
         }
@@ -238,11 +256,13 @@ fn undashed(label: &str) -> Option<IpAddr> {
 
 /// The address that a name under `in-addr.arpa` or `ip6.arpa` stands for.
 fn address_of(name: &Name) -> Option<IpAddr> {
-    let labels: Vec<&str> = name.labels().map(|label| std::str::from_utf8(label).unwrap_or_default()).collect();
+    let labels: Vec<&str> =
+        name.labels().map(|label| std::str::from_utf8(label).unwrap_or_default()).collect();
     match labels.as_slice() {
         [d, c, b, a, "in-addr", "arpa"] => format!("{a}.{b}.{c}.{d}").parse().ok().map(IpAddr::V4),
         [nibbles @ .., "ip6", "arpa"] if nibbles.len() == 32 => {
-            let digit = |label: &&str| (label.len() == 1).then(|| u128::from_str_radix(label, 16).ok()).flatten();
+            let digit =
+                |label: &&str| (label.len() == 1).then(|| u128::from_str_radix(label, 16).ok()).flatten();
             let bits = nibbles.iter().rev().try_fold(0u128, |bits, label| Some(bits << 4 | digit(label)?))?;
             Some(IpAddr::V6(bits.into()))
         }

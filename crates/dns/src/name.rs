@@ -1,11 +1,15 @@
 //! Domain names as they travel: length-prefixed labels, at most 255 bytes, compared without regard to case.
 
-/// A domain name, in lower case. No allocation: names are made and dropped by the thousand.
-#[derive(Clone, Copy)]
-pub struct Name {
+use std::sync::Arc;
+
+/// A domain name, in lower case. Cloning shares it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(Arc<[u8]>);
+
+/// A name that is being put together.
+struct Builder {
     bytes: [u8; MAX],
-    /// With the empty label of the root at the end; so never 0.
-    len: u8,
+    len: usize,
 }
 
 /// The length of the longest name.
@@ -19,18 +23,19 @@ const MAX_POINTERS: usize = 16;
 
 impl Name {
     /// The root.
-    pub const ROOT: Name = Name { bytes: [0; MAX], len: 1 };
+    pub fn root() -> Name {
+        Builder::new().finish()
+    }
 
     /// Reads the name at `at` in `packet`, following compression pointers; returns where it ends in the packet.
     pub fn read(packet: &[u8], at: usize) -> Option<(Name, usize)> {
-        let (mut name, mut at, mut end, mut pointers) = (Name::ROOT, at, None, 0);
+        let (mut name, mut at, mut end, mut pointers) = (Builder::new(), at, None, 0);
         loop {
             let length = usize::from(*packet.get(at)?);
             match length {
-                0 => return Some((name, end.unwrap_or(at + 1))),
+                0 => return Some((name.finish(), end.unwrap_or(at + 1))),
                 1..=MAX_LABEL => {
-                    let label = packet.get(at + 1..at + 1 + length)?;
-                    name = name.with_last(label)?;
+                    name.push(packet.get(at + 1..at + 1 + length)?)?;
                     at += 1 + length;
                 }
                 0xc0.. => {
@@ -51,40 +56,26 @@ impl Name {
 
     /// From text, such as `web.default.svc.cluster.local`, with or without a dot at the end.
     pub fn parse(text: &str) -> Option<Name> {
-        let mut name = Name::ROOT;
-        for label in text.strip_suffix('.').unwrap_or(text).split('.').filter(|_| !text.is_empty() && text != ".") {
-            name = name.with_last(label.as_bytes())?;
+        let mut name = Builder::new();
+        for label in
+            text.strip_suffix('.').unwrap_or(text).split('.').filter(|_| !text.is_empty() && text != ".")
+        {
+            name.push(label.as_bytes())?;
         }
-        Some(name)
-    }
-
-    /// This name with `label` behind its last one, before the root.
-    fn with_last(mut self, label: &[u8]) -> Option<Name> {
-        let at = usize::from(self.len) - 1;
-        let end = at + 1 + label.len();
-        if label.is_empty() || label.len() > MAX_LABEL || end >= MAX {
-            return None;
-        }
-        self.bytes[at] = label.len() as u8;
-        self.bytes[at + 1..end].copy_from_slice(label);
-        self.bytes[at + 1..end].make_ascii_lowercase();
-        self.bytes[end] = 0;
-        self.len = end as u8 + 1;
-        Some(self)
+        Some(name.finish())
     }
 
     /// `label.self`.
     pub fn under(&self, label: &str) -> Option<Name> {
-        let mut name = Name::ROOT.with_last(label.as_bytes())?;
-        for label in self.labels() {
-            name = name.with_last(label)?;
-        }
-        Some(name)
+        let mut name = Builder::new();
+        name.push(label.as_bytes())?;
+        self.labels().try_for_each(|label| name.push(label))?;
+        Some(name.finish())
     }
 
     /// As it is written on the wire.
     pub fn wire(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        &self.0
     }
 
     /// The labels from the left.
@@ -103,7 +94,7 @@ impl Name {
         let start = self.wire().len().checked_sub(zone.wire().len())?;
         let mut at = 0;
         while at < start {
-            at += 1 + usize::from(self.bytes[at]);
+            at += 1 + usize::from(self.0[at]);
         }
         (at == start && self.wire()[start..] == *zone.wire()).then_some(start)
     }
@@ -121,35 +112,34 @@ impl Name {
     }
 }
 
-impl PartialEq for Name {
-    fn eq(&self, other: &Name) -> bool {
-        self.wire() == other.wire()
+// === impl Builder ===
+
+impl Builder {
+    fn new() -> Builder {
+        Builder { bytes: [0; MAX], len: 0 }
     }
-}
 
-impl Eq for Name {}
-
-impl std::hash::Hash for Name {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.wire().hash(state);
+    /// Puts `label` behind the others. There is always room left for the root.
+    fn push(&mut self, label: &[u8]) -> Option<()> {
+        let end = self.len + 1 + label.len();
+        if label.is_empty() || label.len() > MAX_LABEL || end >= MAX {
+            return None;
+        }
+        self.bytes[self.len] = label.len() as u8;
+        self.bytes[self.len + 1..end].copy_from_slice(label);
+        self.bytes[self.len + 1..end].make_ascii_lowercase();
+        self.len = end;
+        Some(())
     }
-}
 
-impl PartialOrd for Name {
-    fn partial_cmp(&self, other: &Name) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Name {
-    fn cmp(&self, other: &Name) -> std::cmp::Ordering {
-        self.wire().cmp(other.wire())
+    fn finish(self) -> Name {
+        Name(self.bytes[..=self.len].into())
     }
 }
 
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        if self.len == 1 {
+        if self.wire().len() == 1 {
             return f.write_str(".");
         }
         self.labels().try_for_each(|label| write!(f, "{}.", label.escape_ascii()))
@@ -174,7 +164,7 @@ mod tests {
     fn texts() {
         assert_eq!(name("A.b.C").to_string(), "a.b.c.");
         assert_eq!(name("a.b."), name("a.b"));
-        assert_eq!((name("."), name("")), (Name::ROOT, Name::ROOT));
+        assert_eq!((name("."), name("")), (Name::root(), Name::root()));
         assert_eq!(Name::parse("a..b"), None);
         assert_eq!(Name::parse(&"a".repeat(64)), None);
         assert_eq!(Name::parse(&["a"; 127].join(".")).map(|name| name.wire().len()), Some(255));
@@ -189,7 +179,7 @@ mod tests {
         assert_eq!(name("Cluster.LOCAL").labels_before(&zone), Some(vec![]));
         assert_eq!(name("xcluster.local").labels_before(&zone), None);
         assert_eq!(name("local").labels_before(&zone), None);
-        assert_eq!(name("a.b").labels_before(&Name::ROOT), Some(vec!["a", "b"]));
+        assert_eq!(name("a.b").labels_before(&Name::root()), Some(vec!["a", "b"]));
     }
 
     #[test]

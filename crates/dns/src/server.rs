@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::answer::{Next, answer};
 use crate::forward::Forwarder;
+use crate::name::Name;
 use crate::wire::{Code, HEAD, Over, Query, RawRecord, Record, Reply, u16_at, write_cut};
 use crate::zone::Zone;
 
@@ -40,6 +41,11 @@ const REST: Duration = Duration::from_millis(100);
 // === impl Shared ===
 
 impl Shared {
+    /// Changes the zone; queries wait meanwhile.
+    pub fn change(&self, change: impl FnOnce(&mut Zone)) {
+        change(&mut self.zone.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Answers as far as the zone is enough.
     fn answer(&self, packet: &[u8], over: Over, out: &mut Vec<u8>) -> Next {
         let zone = self.zone.read().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +87,7 @@ impl Shared {
 
 /// The answers of somebody else's reply that can be handed on.
 fn addresses(reply: &[u8]) -> Vec<Record> {
-    let Ok(mut at) = crate::name::Name::read(reply, HEAD).map(|(_, at)| at + 4).ok_or(()) else { return vec![] };
+    let Some(mut at) = Name::read(reply, HEAD).map(|(_, at)| at + 4) else { return Vec::new() };
     let mut records = Vec::new();
     for _ in 0..u16_at(reply, 6).unwrap_or(0) {
         let Some(record) = RawRecord::read(reply, at) else { break };

@@ -1,6 +1,6 @@
 //! What the zone is built from.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use decapod_api::Object;
 use decapod_client::{Change, Changes, Client, Informer, Kind, Selection, decode};
@@ -60,10 +60,15 @@ impl Sources {
         self.services.synced().await;
         self.slices.synced().await;
         let mut inputs = self.subscribe();
+        // After a failure what has gone meanwhile is told by nobody.
+        shared.synced.send_replace(false);
+        shared.change(Zone::clear);
         loop {
             // All that is known is in the zone before it counts as seen.
             let mut batch = Vec::new();
-            while batch.len() < AT_ONCE && let Some(Some(input)) = inputs.next().now_or_never() {
+            while batch.len() < AT_ONCE
+                && let Some(Some(input)) = inputs.next().now_or_never()
+            {
                 batch.push(input);
             }
             if batch.is_empty() {
@@ -74,9 +79,7 @@ impl Sources {
                     None => return,
                 }
             }
-            let mut zone = shared.zone.write().unwrap_or_else(PoisonError::into_inner);
-            batch.into_iter().for_each(|input| apply(&mut zone, input));
-            drop(zone);
+            shared.change(|zone| batch.into_iter().for_each(|input| apply(zone, input)));
             tokio::task::yield_now().await;
         }
     }

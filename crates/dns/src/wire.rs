@@ -220,11 +220,12 @@ impl Query {
     /// Walks over the records behind the question and takes what EDNS says; returns its version. There may be one.
     fn read_edns(&mut self, packet: &[u8]) -> Option<u8> {
         let (mut version, mut at) = (0, self.question_end);
-        let records = [6, 8, 10].into_iter().map(|count| u16_at(packet, count).unwrap_or(0)).map(u32::from).sum();
+        let records =
+            [6, 8, 10].into_iter().map(|count| u16_at(packet, count).unwrap_or(0)).map(u32::from).sum();
         for _ in 0..records {
             let record = RawRecord::read(packet, at)?;
             if record.kind == kind::OPT {
-                let first = self.edns.is_none() && record.owner == Name::ROOT;
+                let first = self.edns.is_none() && record.owner.wire() == [0];
                 first.then_some(())?;
                 version = (record.ttl >> 16) as u8;
                 self.edns = Some(Edns { size: record.class, dnssec_ok: record.ttl & 0x8000 != 0 });
@@ -341,7 +342,10 @@ pub fn write_refusal(packet: &[u8], code: Code, out: &mut Vec<u8>) {
 pub fn write_cut(reply: &[u8], query: &Query, packet: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&query.id.to_be_bytes());
-    out.extend_from_slice(&[reply.get(2).copied().unwrap_or(0x80) | 0x02, reply.get(3).copied().unwrap_or(0)]);
+    out.extend_from_slice(&[
+        reply.get(2).copied().unwrap_or(0x80) | 0x02,
+        reply.get(3).copied().unwrap_or(0),
+    ]);
     out.extend_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
     out.extend_from_slice(packet.get(HEAD..query.question_end).unwrap_or_default());
     if let Some(edns) = query.edns {
@@ -426,7 +430,13 @@ fn write_edns(out: &mut Vec<u8>, code_bits: u16, dnssec_ok: bool) {
 // === impl Writer ===
 
 impl<'o> Writer<'o> {
-    fn new(out: &'o mut Vec<u8>, packet: &[u8], query: &Query, code: Code, authoritative: bool) -> Writer<'o> {
+    fn new(
+        out: &'o mut Vec<u8>,
+        packet: &[u8],
+        query: &Query,
+        code: Code,
+        authoritative: bool,
+    ) -> Writer<'o> {
         out.clear();
         out.extend_from_slice(&query.id.to_be_bytes());
         let asked = u8::from(query.recursion_desired);
@@ -446,7 +456,12 @@ impl<'o> Writer<'o> {
     }
 
     /// Writes records until the packet would be longer than `room`; says whether all could be written.
-    fn section<'r>(&mut self, count_at: usize, records: impl Iterator<Item = &'r Record>, room: usize) -> bool {
+    fn section<'r>(
+        &mut self,
+        count_at: usize,
+        records: impl Iterator<Item = &'r Record>,
+        room: usize,
+    ) -> bool {
         let mut count = 0u16;
         let mut complete = true;
         for record in records {
@@ -487,7 +502,8 @@ impl<'o> Writer<'o> {
         let mut at = 0;
         let wire = name.wire();
         while wire[at] != 0 {
-            let known = self.labels.iter().find(|known| stands_at(self.out, usize::from(**known), &wire[at..]));
+            let known =
+                self.labels.iter().find(|known| stands_at(self.out, usize::from(**known), &wire[at..]));
             if let Some(known) = known {
                 self.out.extend_from_slice(&(0xc000 | known).to_be_bytes());
                 return;

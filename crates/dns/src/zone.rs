@@ -91,9 +91,11 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Addressed {
     pub services: BTreeSet<(Box<str>, Box<str>)>,
-    /// Hostname, service, namespace.
-    pub endpoints: BTreeMap<(Box<str>, Box<str>, Box<str>), usize>,
+    pub endpoints: BTreeMap<Hostname, usize>,
 }
+
+/// Hostname, service, namespace.
+pub(crate) type Hostname = (Box<str>, Box<str>, Box<str>);
 
 /// The label that says whose slice it is.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -117,6 +119,12 @@ impl Zone {
             addresses: FixedMap::default(),
             slices: FixedMap::default(),
         }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        let fresh = Zone::new(self.domain.clone(), self.ttl, std::mem::take(&mut self.servers));
+        *self = Zone { serial: self.serial.wrapping_add(1), ..fresh };
     }
 
     /// Says whether there is a namespace of this name.
@@ -155,7 +163,9 @@ impl Zone {
             self.tidy(namespace, Some(&service));
         }
         let Some(slice) = slice else { return };
-        let Some(service) = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME)) else { return };
+        let Some(service) = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME)) else {
+            return;
+        };
         let new = Slice::new(slice);
         self.count_names(namespace, service, &new, true);
         self.service_mut(namespace, service).slices.insert(name.into(), new);
@@ -276,6 +286,8 @@ impl Slice {
 impl Service {
     /// All endpoints with their slice's ports; one that stands in two slices comes twice.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&Endpoint, &[Port])> {
-        self.slices.values().flat_map(|slice| slice.endpoints.iter().map(|endpoint| (endpoint, slice.ports.as_slice())))
+        self.slices
+            .values()
+            .flat_map(|slice| slice.endpoints.iter().map(|endpoint| (endpoint, slice.ports.as_slice())))
     }
 }

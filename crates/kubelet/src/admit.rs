@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::pod::NodePod;
+use crate::pod::qos::Class;
 use crate::pod::resources::{Amounts, pod_requests};
 
 /// What the node's pods have been promised.
@@ -12,14 +13,22 @@ pub struct Admission {
     pods_max: u32,
     labels: BTreeMap<String, String>,
     allowed_unsafe_sysctls: Vec<String>,
-    admitted: Mutex<BTreeMap<String, Amounts>>,
+    admitted: Mutex<BTreeMap<String, (Class, Amounts)>>,
 }
 
 /// Sysctls that belong to a pod's own namespaces and harm nobody (pkg/kubelet/sysctl/safe_sysctls.go).
 const SAFE_SYSCTLS: [&str; 12] = [
-    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem",
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
     "net.ipv4.tcp_wmem",
 ];
 
@@ -27,7 +36,12 @@ const SAFE_SYSCTLS: [&str; 12] = [
 
 impl Admission {
     /// A node that has `allocatable` and `labels`.
-    pub fn new(allocatable: Amounts, pods_max: u32, labels: BTreeMap<String, String>, allowed_unsafe_sysctls: Vec<String>) -> Admission {
+    pub fn new(
+        allocatable: Amounts,
+        pods_max: u32,
+        labels: BTreeMap<String, String>,
+        allowed_unsafe_sysctls: Vec<String>,
+    ) -> Admission {
         Admission { allocatable, pods_max, labels, allowed_unsafe_sysctls, admitted: Mutex::default() }
     }
 
@@ -44,15 +58,22 @@ impl Admission {
                 return Err(out_of("pods", 1, admitted.len() as i64, self.pods_max.into()));
             }
             for (name, amount) in asked.iter().filter(|(_, amount)| **amount > 0) {
-                let used: i64 = admitted.values().filter_map(|amounts| amounts.get(name)).sum();
+                let used: i64 = admitted.values().filter_map(|(_, amounts)| amounts.get(name)).sum();
                 let capacity = self.allocatable.get(name).copied().unwrap_or(0);
                 if used + amount > capacity {
                     return Err(out_of(name, *amount, used, capacity));
                 }
             }
         }
-        admitted.insert(pod.uid().to_owned(), asked);
+        admitted.insert(pod.uid().to_owned(), (Class::of(pod), asked));
         Ok(())
+    }
+
+    /// What the burstable pods have been promised together.
+    pub fn burstable_cpu_millis(&self) -> i64 {
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let burstable = admitted.values().filter(|(class, _)| *class == Class::Burstable);
+        burstable.filter_map(|(_, amounts)| amounts.get("cpu")).sum()
     }
 
     /// Takes back what the pod was promised.
@@ -78,7 +99,10 @@ impl Admission {
                 None => *pattern == name,
             };
             if !SAFE_SYSCTLS.contains(&name.as_str()) && !self.allowed_unsafe_sysctls.iter().any(allowed) {
-                return Err(("SysctlForbidden".to_owned(), format!("forbidden sysctl: {:?} not allowlisted", sysctl.name)));
+                return Err((
+                    "SysctlForbidden".to_owned(),
+                    format!("forbidden sysctl: {:?} not allowlisted", sysctl.name),
+                ));
             }
         }
         Ok(())
@@ -86,7 +110,9 @@ impl Admission {
 }
 
 fn out_of(name: &str, requested: i64, used: i64, capacity: i64) -> (String, String) {
-    let message = format!("Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}");
+    let message = format!(
+        "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
+    );
     (format!("OutOf{name}"), message)
 }
 
@@ -108,6 +134,9 @@ mod tests {
         assert_eq!(refused(sysctl("kernel.msgmax")), None);
         assert_eq!(refused(sysctl("net.core.somaxconn")).as_deref(), Some("SysctlForbidden"));
         admission.forget("u1");
-        assert_eq!(refused(json!({ "containers": [], "nodeSelector": { "a": "b" } })).as_deref(), Some("NodeAffinity"));
+        assert_eq!(
+            refused(json!({ "containers": [], "nodeSelector": { "a": "b" } })).as_deref(),
+            Some("NodeAffinity")
+        );
     }
 }

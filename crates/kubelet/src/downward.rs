@@ -88,7 +88,10 @@ pub fn resource(
     let unknown = || DownwardError::Resource(selector.resource.clone());
     let (which, name) = selector.resource.split_once('.').ok_or_else(unknown)?;
     let amount = match which {
-        "limits" => limits(container).get(name).copied().filter(|amount| *amount > 0)
+        "limits" => limits(container)
+            .get(name)
+            .copied()
+            .filter(|amount| *amount > 0)
             .or_else(|| node.allocatable.get(name).copied()),
         "requests" => requests(container).get(name).copied(),
         _ => return Err(unknown()),
@@ -97,7 +100,10 @@ pub fn resource(
     if !known {
         return Err(unknown());
     }
-    let divisor = selector.divisor.as_ref().map_or(0, |divisor| if name == "cpu" { milli(divisor) } else { value(divisor) });
+    let divisor = selector
+        .divisor
+        .as_ref()
+        .map_or(0, |divisor| if name == "cpu" { milli(divisor) } else { value(divisor) });
     let divisor = match divisor {
         0 if name == "cpu" => 1000,
         0 => 1,
@@ -115,15 +121,25 @@ mod tests {
 
     #[test]
     fn resources_are_divided_and_rounded_up() {
-        let pod = pod(json!({ "containers": [{ "name": "a", "resources": { "limits": { "cpu": "1500m", "memory": "10Mi" } } }] }));
+        let pod = pod(
+            json!({ "containers": [{ "name": "a", "resources": { "limits": { "cpu": "1500m", "memory": "10Mi" } } }] }),
+        );
         let allocatable = Amounts::from([("ephemeral-storage".to_owned(), 1000)]);
         let node = Node { allocatable, ..Node::default() };
         for (name, divisor, expected) in [
-            ("limits.cpu", "0", "2"), ("limits.cpu", "1m", "1500"), ("requests.cpu", "0", "2"), ("limits.memory", "1Mi", "10"),
-            ("limits.memory", "0", "10485760"), ("limits.ephemeral-storage", "0", "1000"),
+            ("limits.cpu", "0", "2"),
+            ("limits.cpu", "1m", "1500"),
+            ("requests.cpu", "0", "2"),
+            ("limits.memory", "1Mi", "10"),
+            ("limits.memory", "0", "10485760"),
+            ("limits.ephemeral-storage", "0", "1000"),
         ] {
             let selector = serde_json::from_value(json!({ "resource": name, "divisor": divisor })).unwrap();
-            assert_eq!(resource(&pod, &pod.regular()[0], &selector, &node).unwrap(), expected, "{name} in {divisor}");
+            assert_eq!(
+                resource(&pod, &pod.regular()[0], &selector, &node).unwrap(),
+                expected,
+                "{name} in {divisor}"
+            );
         }
     }
 }

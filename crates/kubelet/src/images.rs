@@ -16,7 +16,7 @@ const NAMESPACE: &str = "k8s.io";
 /// An archive could not be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// There is no such file.
+    /// There is no such file, or it is no archive of images.
     #[error("{path}: {source}")]
     Open {
         /// What was to be opened.
@@ -59,40 +59,28 @@ impl Images {
 
     /// Imports all images of an OCI or docker archive; their names. What has `labels` (key, value) gets them.
     pub async fn import(&self, archive: &Path, labels: &[(&str, &str)]) -> Result<Vec<String>, ImportError> {
-        let opened = tokio::fs::File::open(archive).await;
-        opened.map_err(|source| ImportError::Open { path: archive.to_path_buf(), source })?;
+        let open = |source| ImportError::Open { path: archive.to_path_buf(), source };
+        let names = crate::archive::names(archive).map_err(open)?;
         let mut command = Command::new(&self.ctr);
         command.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE, "images", "import"]);
         for (key, value) in labels {
             command.arg("--label").arg(format!("{key}={value}"));
         }
         command.arg(archive).stdin(Stdio::null()).kill_on_drop(true);
-        let output =
-            command.output().await.map_err(|source| ImportError::Run { program: self.ctr.clone(), source })?;
-        let stdout = String::from_utf8_lossy(&output.stdout);
+        let output = command
+            .output()
+            .await
+            .map_err(|source| ImportError::Run { program: self.ctr.clone(), source })?;
         if !output.status.success() {
             let stderr = String::from_utf8_lossy(&output.stderr);
             let message = stderr.trim().trim_start_matches("ctr: ").to_owned();
             return Err(ImportError::Refused { path: archive.to_path_buf(), message });
         }
-        Ok(imported(&stdout))
+        Ok(names)
     }
 
     /// All images.
     pub async fn list(&self, cri: &Cri) -> Result<Vec<Image>, CriError> {
         cri.list_images().await
     }
-}
-
-/// The names in what `ctr images import` prints: `unpacking NAME (DIGEST)...done`, or a table row beginning with the
-/// name.
-fn imported(stdout: &str) -> Vec<String> {
-    let name = |line: &str| {
-        let line = line.trim().strip_prefix("unpacking ").unwrap_or(line.trim()).to_owned();
-        let name = line.split_whitespace().next()?.to_owned();
-        name.contains('/').then_some(name)
-    };
-    let mut names: Vec<String> = stdout.lines().filter_map(name).collect();
-    names.dedup();
-    names
 }

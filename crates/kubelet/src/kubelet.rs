@@ -18,7 +18,8 @@ use crate::containerd::{self, Containerd, ContainerdError, Settings};
 use crate::cri::types::{ContainerFilter, ImageSpec, PodSandboxFilter};
 use crate::cri::{Cri, RuntimeEvent, client::ConnectError, watch_events};
 use crate::downward::Node;
-use crate::images::{ImportError, Images};
+use crate::images::{Images, ImportError};
+use crate::logs::keep_small;
 use crate::node::{Keeper, Machine, machine, status};
 use crate::objects::Objects;
 use crate::pause;
@@ -92,12 +93,20 @@ impl Kubelet {
         let cgroups: Arc<dyn Cgroups> = prepare_cgroups(&config)?;
         let machine = Machine::read();
         let ip = config.node_ip.unwrap_or_else(machine::own_ip);
-        let disk = mounts.usage(&config.data_dir).map(|usage| usage.capacity_bytes.cast_signed()).unwrap_or(0);
+        let disk =
+            mounts.usage(&config.data_dir).map(|usage| usage.capacity_bytes.cast_signed()).unwrap_or(0);
         let allocatable = status::allocatable(&config, &machine, disk);
-        let node = Arc::new(Node { name: config.node_name.clone(), ips: vec![ip.to_string()], allocatable: allocatable.clone() });
+        let node = Arc::new(Node {
+            name: config.node_name.clone(),
+            ips: vec![ip.to_string()],
+            allocatable: allocatable.clone(),
+        });
         let config = Arc::new(config);
         let recorder = Recorder::on_host(&env, &client, "kubelet", &config.node_name);
-        let on_node = Selection { field_selector: format!("spec.nodeName={}", config.node_name), ..Selection::default() };
+        let on_node = Selection {
+            field_selector: format!("spec.nodeName={}", config.node_name),
+            ..Selection::default()
+        };
         let pods = Informer::<Pod>::start(&env, &client, on_node);
         let (objects_changed, object_changes) = mpsc::unbounded_channel();
         let objects = Objects::new(&env, &client, objects_changed);
@@ -107,6 +116,7 @@ impl Kubelet {
         let labels = status::labels(&config, &machine);
         let shared = Arc::new(Shared {
             env: env.clone(),
+            client: client.clone(),
             cri: cri.clone(),
             recorder: recorder.clone(),
             statuses: statuses.clone(),
@@ -129,13 +139,32 @@ impl Kubelet {
             None => None,
             Some(server) => {
                 let access = Arc::new(Reviews::new(&client, &config.node_name));
-                let serving = Server { env: env.clone(), workers: workers.clone(), statuses, cri: cri.clone(), events: event_count, access };
+                let serving = Server {
+                    env: env.clone(),
+                    workers: workers.clone(),
+                    statuses,
+                    cri: cri.clone(),
+                    events: event_count,
+                    access,
+                };
                 Some(serving.start(server).await?)
             }
         };
-        let keeper = Keeper { env: env.clone(), client: client.clone(), config: Arc::clone(&config), machine, ip, cri: cri.clone(), mounts, recorder, ready };
+        let keeper = Keeper {
+            env: env.clone(),
+            client: client.clone(),
+            config: Arc::clone(&config),
+            machine,
+            ip,
+            cri: cri.clone(),
+            mounts,
+            recorder,
+            ready,
+        };
         env.spawn("node", keeper.run());
-        let dispatcher = Dispatcher { env: env.clone(), client, config, shared, workers: workers.clone(), pods, events };
+        env.spawn("log-rotation", keep_small(env.clone(), cri.clone(), config.pod_log_dir.clone()));
+        let dispatcher =
+            Dispatcher { env: env.clone(), client, config, shared, workers: workers.clone(), pods, events };
         env.spawn("kubelet", dispatcher.run(object_changes));
         Ok(Kubelet { env, containerd, cri, images, address, ready: is_ready, workers })
     }
@@ -198,7 +227,11 @@ pub async fn remove_all_pods(cri: &Cri) {
 /// Takes away what a kubelet with `config` has mounted and the control groups of its pods, once none runs.
 pub fn clean_up(config: &Config) -> std::io::Result<()> {
     let mounts = KernelMounts;
-    let below = mounts.list()?.into_iter().map(|mount| mount.target).filter(|target| target.starts_with(&config.data_dir));
+    let below = mounts
+        .list()?
+        .into_iter()
+        .map(|mount| mount.target)
+        .filter(|target| target.starts_with(&config.data_dir));
     for target in below.collect::<Vec<PathBuf>>().iter().rev() {
         mounts.unmount(target)?;
     }
@@ -208,7 +241,8 @@ pub fn clean_up(config: &Config) -> std::io::Result<()> {
 /// The data directory, itself a mount whose mounts pods can share both ways.
 fn prepare_directories(config: &Config, mounts: &dyn Mounts) -> Result<(), StartError> {
     let root = config.data_dir.join("kubelet");
-    let fail = |what: &std::path::Path, source| StartError::Prepare { what: what.display().to_string(), source };
+    let fail =
+        |what: &std::path::Path, source| StartError::Prepare { what: what.display().to_string(), source };
     for path in [&root.join("pods"), &config.pod_log_dir, &root.join("seccomp")] {
         std::fs::create_dir_all(path).map_err(|source| fail(path, source))?;
     }
@@ -220,12 +254,16 @@ fn prepare_directories(config: &Config, mounts: &dyn Mounts) -> Result<(), Start
     Ok(())
 }
 
-async fn start_runtime(env: &Env, config: &Config) -> Result<(Option<Containerd>, Option<Images>, Cri), StartError> {
+async fn start_runtime(
+    env: &Env,
+    config: &Config,
+) -> Result<(Option<Containerd>, Option<Images>, Cri), StartError> {
     let dirs = match &config.runtime {
         RuntimeChoice::Socket(socket) => return Ok((None, None, Cri::new(socket)?)),
         RuntimeChoice::Containerd { dirs } => dirs.clone(),
     };
-    let found = env.spawn_blocking(move || containerd::find(&dirs)).await.unwrap_or(Err(ContainerdError::Missing))?;
+    let found =
+        env.spawn_blocking(move || containerd::find(&dirs)).await.unwrap_or(Err(ContainerdError::Missing))?;
     let settings = Settings {
         pause_image: pause::PAUSE_IMAGE.to_owned(),
         cni_conf_dir: config.cni_conf_dir.clone(),
@@ -239,7 +277,8 @@ async fn start_runtime(env: &Env, config: &Config) -> Result<(Option<Containerd>
     let spec = ImageSpec { image: pause::PAUSE_IMAGE.to_owned(), ..ImageSpec::default() };
     if !matches!(cri.image_status(spec).await, Ok(Some(_))) {
         let write = pause::write_archive(&directory);
-        let archive = write.map_err(|source| StartError::Prepare { what: "the pause image".to_owned(), source })?;
+        let archive =
+            write.map_err(|source| StartError::Prepare { what: "the pause image".to_owned(), source })?;
         images.import(&archive, &[("io.cri-containerd.pinned", "pinned")]).await?;
     }
     Ok((Some(containerd), Some(images), cri))
@@ -255,11 +294,15 @@ fn can_lower_oom_score() -> bool {
 }
 
 fn prepare_cgroups(config: &Config) -> Result<Arc<dyn Cgroups>, StartError> {
-    let fail = |source| StartError::Prepare { what: format!("the control group {}", config.cgroup_root), source };
+    let fail =
+        |source| StartError::Prepare { what: format!("the control group {}", config.cgroup_root), source };
     let cgroups: Arc<dyn Cgroups> = Arc::from(cgroup::detect().map_err(fail)?);
-    let groups = [(qos::Class::Guaranteed, None), (qos::Class::Burstable, None), (qos::Class::BestEffort, Some(2))];
+    let groups =
+        [(qos::Class::Guaranteed, None), (qos::Class::Burstable, None), (qos::Class::BestEffort, Some(2))];
     for (class, cpu_shares) in groups {
-        cgroups.ensure(&class.cgroup(&config.cgroup_root), &Limits { cpu_shares, ..Limits::default() }).map_err(fail)?;
+        cgroups
+            .ensure(&class.cgroup(&config.cgroup_root), &Limits { cpu_shares, ..Limits::default() })
+            .map_err(fail)?;
     }
     Ok(cgroups)
 }
@@ -364,8 +407,12 @@ impl Dispatcher {
     /// Removes what runs of pods that nobody knows.
     async fn remove_orphans(&self) {
         let sandboxes = self.shared.cri.list_sandboxes(PodSandboxFilter::default()).await.unwrap_or_default();
-        let containers = self.shared.cri.list_containers(ContainerFilter::default()).await.unwrap_or_default();
-        let labels = sandboxes.into_iter().map(|sandbox| sandbox.labels).chain(containers.into_iter().map(|container| container.labels));
+        let containers =
+            self.shared.cri.list_containers(ContainerFilter::default()).await.unwrap_or_default();
+        let labels = sandboxes
+            .into_iter()
+            .map(|sandbox| sandbox.labels)
+            .chain(containers.into_iter().map(|container| container.labels));
         let mut found = BTreeMap::new();
         for all in labels {
             if let Some(uid) = all.get(labels::POD_UID) {

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod archive;
 pub mod config;
 pub mod containerd;
 pub mod cri;

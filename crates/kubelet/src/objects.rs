@@ -59,7 +59,12 @@ struct Entry {
 impl Objects {
     /// Watches what is named while `env` lives, and sends the UIDs of pods whose objects change.
     pub fn new(env: &Env, client: &Client, changed: mpsc::UnboundedSender<String>) -> Objects {
-        Objects(Arc::new(Inner { env: env.clone(), client: client.clone(), changed, entries: Mutex::default() }))
+        Objects(Arc::new(Inner {
+            env: env.clone(),
+            client: client.clone(),
+            changed,
+            entries: Mutex::default(),
+        }))
     }
 
     /// Watches what `pod` names, from now on and no more than that.
@@ -80,7 +85,10 @@ impl Objects {
 
     /// Returns once all that the pod `uid` names has been looked up; false if that takes too long.
     pub async fn synced(&self, uid: &str) -> bool {
-        let informers: Vec<ObjectInformer> = self.0.entries().values()
+        let informers: Vec<ObjectInformer> = self
+            .0
+            .entries()
+            .values()
             .filter(|entry| entry.users.contains(uid))
             .map(|entry| entry.informer.clone())
             .collect();

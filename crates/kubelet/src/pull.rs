@@ -79,7 +79,11 @@ impl Puller {
     pub async fn ensure(&self, wish: &Wish<'_>) -> Result<Image, Failure> {
         let now = self.env.now();
         let later = |seconds| now + jiff::SignedDuration::from_secs(seconds);
-        let fail = |reason: &str, message: String, retry_at| Failure { reason: reason.to_owned(), message, retry_at };
+        let fail = |reason: &str, message: String, retry_at| Failure {
+            reason: reason.to_owned(),
+            message,
+            retry_at,
+        };
         let Some(image) = with_tag(wish.image) else {
             let what = format!("couldn't parse image name {:?}: invalid reference format", wish.image);
             let message = format!("Failed to apply default image tag {:?}: {what}", wish.image);
@@ -92,12 +96,16 @@ impl Puller {
         if policy != "Always" {
             match self.cri.image_status(spec.clone()).await {
                 Ok(Some(found)) => {
-                    let message = format!("Container image {:?} already present on machine and can be accessed by the pod", wish.image);
+                    let message = format!(
+                        "Container image {:?} already present on machine and can be accessed by the pod",
+                        wish.image
+                    );
                     self.recorder.event(wish.reference, EventType::Normal, "Pulled", message);
                     return Ok(found);
                 }
                 Ok(None) if policy == "Never" => {
-                    let message = format!("Container image {:?} is not present with pull policy of Never", wish.image);
+                    let message =
+                        format!("Container image {:?} is not present with pull policy of Never", wish.image);
                     self.warn(wish, "ErrImageNeverPull", &message);
                     return Err(fail("ErrImageNeverPull", message, later(RETRY_SECONDS)));
                 }
@@ -123,7 +131,11 @@ impl Puller {
         if let Some((until, said)) = held {
             let message = format!("Back-off pulling image {image:?}");
             self.recorder.event(wish.reference, EventType::Normal, "BackOff", message.clone());
-            return Err(Failure { reason: "ImagePullBackOff".into(), message: format!("{message}: {said}"), retry_at: until });
+            return Err(Failure {
+                reason: "ImagePullBackOff".into(),
+                message: format!("{message}: {said}"),
+                retry_at: until,
+            });
         }
         self.recorder.event(wish.reference, EventType::Normal, "Pulling", format!("Pulling image {image:?}"));
         let began = tokio::time::Instant::now();
@@ -131,7 +143,8 @@ impl Puller {
             Ok(found) => {
                 let took = show(began.elapsed());
                 let message = format!(
-                    "Successfully pulled image {image:?} in {took} ({took} including waiting). Image size: {} bytes.", found.size
+                    "Successfully pulled image {image:?} in {took} ({took} including waiting). Image size: {} bytes.",
+                    found.size
                 );
                 self.recorder.event(wish.reference, EventType::Normal, "Pulled", message);
                 self.lock().failed.remove(&key);
@@ -151,7 +164,8 @@ impl Puller {
     }
 
     async fn pull_with_credentials(&self, wish: &Wish<'_>, spec: &ImageSpec) -> Result<Image, String> {
-        let mut credentials: Vec<Option<AuthConfig>> = find_credentials(&spec.image, wish.secrets).into_iter().map(Some).collect();
+        let mut credentials: Vec<Option<AuthConfig>> =
+            find_credentials(&spec.image, wish.secrets).into_iter().map(Some).collect();
         if credentials.is_empty() {
             credentials.push(None);
         }
@@ -161,7 +175,8 @@ impl Puller {
                 Ok(reference) => {
                     let pulled = ImageSpec { image: reference.clone(), ..spec.clone() };
                     let found = self.cri.image_status(pulled).await.map_err(|error| error.to_string())?;
-                    return found.ok_or_else(|| format!("image {reference:?} is gone right after it was pulled"));
+                    return found
+                        .ok_or_else(|| format!("image {reference:?} is gone right after it was pulled"));
                 }
                 Err(error) => said = error.to_string(),
             }
@@ -181,7 +196,11 @@ impl Puller {
 /// A duration as Go shows one, to the millisecond.
 fn show(duration: Duration) -> String {
     let ms = duration.as_millis();
-    if ms < 1000 { format!("{ms}ms") } else { format!("{}s", format!("{:.3}", ms as f64 / 1000.0).trim_end_matches('0').trim_end_matches('.')) }
+    if ms < 1000 {
+        format!("{ms}ms")
+    } else {
+        format!("{}s", format!("{:.3}", ms as f64 / 1000.0).trim_end_matches('0').trim_end_matches('.'))
+    }
 }
 
 /// `image` with a tag or digest; `None` if it is no image's name (distribution/reference).
@@ -194,10 +213,15 @@ fn with_tag(image: &str) -> Option<String> {
     let in_tag = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let in_path = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
     let parts: Vec<&str> = repository.split('/').collect();
-    let (host, path) = if parts.len() > 1 && is_host(parts[0]) { (Some(parts[0]), &parts[1..]) } else { (None, &parts[..]) };
+    let (host, path) =
+        if parts.len() > 1 && is_host(parts[0]) { (Some(parts[0]), &parts[1..]) } else { (None, &parts[..]) };
     let in_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':' | '[' | ']');
     let fine = host.is_none_or(|host| host.chars().all(in_host))
-        && path.iter().all(|part| !part.is_empty() && part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(in_path))
+        && path.iter().all(|part| {
+            !part.is_empty()
+                && part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && part.chars().all(in_path)
+        })
         && tag.is_none_or(|tag| !tag.is_empty() && tag.len() <= 128 && tag.chars().all(in_tag))
         && digest.is_none_or(|digest| digest.split_once(':').is_some_and(|(_, hex)| hex.len() >= 32));
     fine.then(|| if tag.is_none() && digest.is_none() { format!("{image}:latest") } else { image.to_owned() })
@@ -210,7 +234,11 @@ fn is_host(part: &str) -> bool {
 /// The credentials for `image`, the most specific first.
 fn find_credentials(image: &str, secrets: &[Secret]) -> Vec<AuthConfig> {
     let first = image.split('/').next().unwrap_or_default();
-    let full = if image.contains('/') && is_host(first) { image.to_owned() } else { format!("index.docker.io/{image}") };
+    let full = if image.contains('/') && is_host(first) {
+        image.to_owned()
+    } else {
+        format!("index.docker.io/{image}")
+    };
     let full = full.replacen("docker.io/", "index.docker.io/", usize::from(full.starts_with("docker.io/")));
     let mut found: Vec<(usize, AuthConfig)> = Vec::new();
     for (server, auth) in secrets.iter().flat_map(read_secret) {
@@ -226,15 +254,22 @@ fn find_credentials(image: &str, secrets: &[Secret]) -> Vec<AuthConfig> {
 }
 
 fn read_secret(secret: &Secret) -> Vec<(String, AuthConfig)> {
-    let data = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
+    let data =
+        |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
     let auths = match (data(".dockerconfigjson"), data(".dockercfg")) {
         (Some(json), _) => serde_json::from_slice::<DockerConfig>(json).map(|config| config.auths),
         (None, Some(json)) => serde_json::from_slice(json),
         (None, None) => return Vec::new(),
     };
     let convert = |auth: DockerAuth| {
-        let decoded = base64::engine::general_purpose::STANDARD.decode(&auth.auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let both = decoded.as_deref().and_then(|text| text.split_once(':')).map(|(user, password)| (user.to_owned(), password.to_owned()));
+        let decoded = base64::engine::general_purpose::STANDARD
+            .decode(&auth.auth)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let both = decoded
+            .as_deref()
+            .and_then(|text| text.split_once(':'))
+            .map(|(user, password)| (user.to_owned(), password.to_owned()));
         let (username, password) = both.unwrap_or((auth.username, auth.password));
         AuthConfig { username, password, identity_token: auth.identity_token, ..AuthConfig::default() }
     };
@@ -249,8 +284,17 @@ mod tests {
     #[test]
     fn names_get_a_tag() {
         for (image, expected) in [
-            ("busybox", Some("busybox:latest")), ("a/b:1", Some("a/b:1")), ("localhost:5000/a", Some("localhost:5000/a:latest")),
-            ("A/b", None), ("", None), ("a//b", None), ("x:é", None), ("reg.io/a@sha256:0123456789012345678901234567890123456789", Some("reg.io/a@sha256:0123456789012345678901234567890123456789")),
+            ("busybox", Some("busybox:latest")),
+            ("a/b:1", Some("a/b:1")),
+            ("localhost:5000/a", Some("localhost:5000/a:latest")),
+            ("A/b", None),
+            ("", None),
+            ("a//b", None),
+            ("x:é", None),
+            (
+                "reg.io/a@sha256:0123456789012345678901234567890123456789",
+                Some("reg.io/a@sha256:0123456789012345678901234567890123456789"),
+            ),
         ] {
             assert_eq!(with_tag(image).as_deref(), expected, "{image}");
         }
@@ -265,8 +309,15 @@ mod tests {
         } })
         .to_string();
         let encoded = base64::engine::general_purpose::STANDARD.encode(config);
-        let secret: Secret = serde_json::from_value(json!({ "metadata": {}, "data": { ".dockerconfigjson": encoded } })).unwrap();
-        let users = |image: &str| find_credentials(image, std::slice::from_ref(&secret)).into_iter().map(|auth| auth.username).collect::<Vec<_>>();
+        let secret: Secret =
+            serde_json::from_value(json!({ "metadata": {}, "data": { ".dockerconfigjson": encoded } }))
+                .unwrap();
+        let users = |image: &str| {
+            find_credentials(image, std::slice::from_ref(&secret))
+                .into_iter()
+                .map(|auth| auth.username)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(users("busybox"), ["u"]);
         assert_eq!(users("reg.io/team/app:1"), ["t", "r"]);
         assert_eq!(users("reg.io/other"), ["r"]);

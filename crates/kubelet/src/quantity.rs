@@ -88,11 +88,20 @@ mod tests {
 
     #[test]
     fn amounts_are_read_and_rounded_up() {
-        let cases = [("100m", 100, 1), ("0.5", 500, 1), ("2", 2000, 2), ("1Ki", 1_024_000, 1024), ("1e3", 1_000_000, 1000)];
+        let cases = [
+            ("100m", 100, 1),
+            ("0.5", 500, 1),
+            ("2", 2000, 2),
+            ("1Ki", 1_024_000, 1024),
+            ("1e3", 1_000_000, 1000),
+        ];
         for (text, in_milli, whole) in cases {
             let quantity = Quantity(text.to_owned());
             assert_eq!((milli(&quantity), value(&quantity)), (in_milli, whole), "{text}");
         }
-        assert_eq!((bytes(3 << 20).0, bytes(1500).0, millis(1500).0), ("3Mi".into(), "1500".into(), "1500m".into()));
+        assert_eq!(
+            (bytes(3 << 20).0, bytes(1500).0, millis(1500).0),
+            ("3Mi".into(), "1500".into(), "1500m".into())
+        );
     }
 }

@@ -44,10 +44,19 @@ pub fn watch_manifests(env: &Env, directory: PathBuf, node_name: String) -> watc
     receiver
 }
 
-async fn follow(env: &Env, directory: &Path, node_name: &str, sender: &watch::Sender<Manifests>) -> std::io::Result<()> {
+async fn follow(
+    env: &Env,
+    directory: &Path,
+    node_name: &str,
+    sender: &watch::Sender<Manifests>,
+) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
     let inotify = Inotify::init()?;
-    let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::MOVED_FROM | WatchMask::DELETE | WatchMask::DELETE_SELF;
+    let mask = WatchMask::CLOSE_WRITE
+        | WatchMask::MOVED_TO
+        | WatchMask::MOVED_FROM
+        | WatchMask::DELETE
+        | WatchMask::DELETE_SELF;
     inotify.watches().add(directory, mask)?;
     let mut changes = inotify.into_event_stream(vec![0; 4096])?;
     loop {
@@ -62,14 +71,17 @@ async fn follow(env: &Env, directory: &Path, node_name: &str, sender: &watch::Se
 }
 
 fn read_all(env: &Env, directory: &Path, node_name: &str, before: &Manifests) -> Manifests {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     paths.sort();
     let mut pods = Manifests::new();
     for path in paths.iter().filter(|path| path.is_file() && !is_hidden(path)) {
         match read(path, node_name) {
             Ok(mut pod) => {
                 let uid = pod.metadata.uid.clone().unwrap_or_default();
-                let known = before.get(&uid).and_then(|pod| pod.metadata.annotations.as_ref()?.get(CONFIG_SEEN).cloned());
+                let known = before
+                    .get(&uid)
+                    .and_then(|pod| pod.metadata.annotations.as_ref()?.get(CONFIG_SEEN).cloned());
                 let seen = known.unwrap_or_else(|| env.now().to_string());
                 pod.metadata.annotations.get_or_insert_default().insert(CONFIG_SEEN.to_owned(), seen);
                 pods.insert(uid, pod);
@@ -85,8 +97,10 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn read(path: &Path, node_name: &str) -> Result<Pod, ManifestError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.into(), source })?;
-    let pod: Pod = serde_norway::from_str(&text).map_err(|source| ManifestError::Parse { path: path.into(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.into(), source })?;
+    let pod: Pod =
+        serde_norway::from_str(&text).map_err(|source| ManifestError::Parse { path: path.into(), source })?;
     let name = pod.metadata.name.clone().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ManifestError::NoName(path.into()))?;
     Ok(complete(pod, &name, &text, path, node_name))
@@ -94,7 +108,8 @@ fn read(path: &Path, node_name: &str) -> Result<Pod, ManifestError> {
 
 /// Gives a manifest's pod what the API server would: its name on this node, its UID, its defaults.
 fn complete(mut pod: Pod, name: &str, text: &str, path: &Path, node_name: &str) -> Pod {
-    let mut hashed = digest(&SHA256, format!("{node_name}\0{}\0{text}", path.display()).as_bytes()).as_ref().to_vec();
+    let mut hashed =
+        digest(&SHA256, format!("{node_name}\0{}\0{text}", path.display()).as_bytes()).as_ref().to_vec();
     hashed.truncate(16);
     let uid: String = hashed.iter().map(|byte| format!("{byte:02x}")).collect();
     let metadata = &mut pod.metadata;
@@ -112,7 +127,11 @@ fn complete(mut pod: Pod, name: &str, text: &str, path: &Path, node_name: &str) 
     spec.security_context.get_or_insert_default();
     // The node's own pods are not evicted from it.
     let tolerations = spec.tolerations.get_or_insert_default();
-    tolerations.push(Toleration { effect: Some("NoExecute".to_owned()), operator: Some("Exists".to_owned()), ..Toleration::default() });
+    tolerations.push(Toleration {
+        effect: Some("NoExecute".to_owned()),
+        operator: Some("Exists".to_owned()),
+        ..Toleration::default()
+    });
     for container in spec.init_containers.iter_mut().flatten().chain(&mut spec.containers) {
         container.termination_message_path.get_or_insert_with(|| "/dev/termination-log".to_owned());
         container.termination_message_policy.get_or_insert_with(|| "File".to_owned());
@@ -128,14 +147,18 @@ pub async fn mirror(client: &Client, node_name: &str, manifests: &Manifests, pod
         if !wanted {
             let options = DeleteOptions {
                 grace_period_seconds: Some(0),
-                preconditions: Some(Preconditions { uid: Some(pod.uid().to_owned()), resource_version: None }),
+                preconditions: Some(Preconditions {
+                    uid: Some(pod.uid().to_owned()),
+                    resource_version: None,
+                }),
                 ..DeleteOptions::default()
             };
             report(client.delete::<Pod>(pod.namespace(), pod.name(), &options).await);
         }
     }
     for (uid, pod) in manifests {
-        let is_shown = shown.iter().any(|shown| shown.annotation(CONFIG_MIRROR) == Some(uid) && !shown.is_deleted());
+        let is_shown =
+            shown.iter().any(|shown| shown.annotation(CONFIG_MIRROR) == Some(uid) && !shown.is_deleted());
         if !is_shown {
             report(create(client, node_name, uid, pod).await);
         }

@@ -118,12 +118,15 @@ impl Workers {
             loop {
                 let scope = env.scope();
                 let (waker, of_pod) = (all.clone(), uid.clone());
-                let worker = Worker::new(&all.0.shared, &scope, receiver.clone(), move || waker.wake(&of_pod));
+                let worker =
+                    Worker::new(&all.0.shared, &scope, receiver.clone(), move || waker.wake(&of_pod));
                 let ended = scope.spawn("pod-worker", worker.run()).await;
                 scope.shutdown().await;
                 match ended {
                     Ok(()) => break,
-                    Err(error) => tracing::error!(pod = uid, %error, "a pod's worker failed; starting it again"),
+                    Err(error) => {
+                        tracing::error!(pod = uid, %error, "a pod's worker failed; starting it again")
+                    }
                 }
                 tokio::time::sleep(RESTART_DELAY).await;
             }

@@ -19,6 +19,9 @@ pub mod ledger;
 pub mod node;
 pub mod table;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::NetworkConfig;
 pub use kernel::Kernel;
 pub use ledger::Ledger;

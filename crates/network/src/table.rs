@@ -78,7 +78,7 @@ fn sets(family: Family) -> [Arc<Set>; 3] {
     [
         Arc::new(Set::map(HOST_PORTS, vec![DataType::Proto, DataType::Port], to())),
         Arc::new(Set::map(HOST_ADDRESS_PORTS, vec![address, DataType::Proto, DataType::Port], to())),
-        Arc::new(Set::set(HAIRPIN, vec![address, address])),
+        Arc::new(Set::keys(HAIRPIN, vec![address, address])),
     ]
 }
 

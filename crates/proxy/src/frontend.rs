@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use decapod_client::ObjectKey;
 use decapod_sys::nftables::Family;
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -55,10 +57,23 @@ pub struct Frontend {
     pub inside: Way,
     /// What happens to flows from outside the cluster.
     pub outside: Option<Way>,
-    /// How long a client stays with an endpoint, in seconds.
-    pub affinity_seconds: Option<u32>,
+    /// Where clients stay with an endpoint: the chains of the [`Affinity`] for flows from inside and outside.
+    pub affinity: Option<[Arc<str>; 2]>,
     /// Who may use it; empty for everybody.
     pub sources: Vec<IpNet>,
+}
+
+/// A port of a service whose clients stay with an endpoint, whichever of its frontends they use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Affinity {
+    /// Unlike any other's.
+    pub name: String,
+    /// How long they stay, in seconds.
+    pub seconds: u32,
+    /// The endpoints for flows that may go anywhere.
+    pub cluster: Vec<SocketAddr>,
+    /// The endpoints for flows that have to stay on the node.
+    pub local: Vec<SocketAddr>,
 }
 
 /// What a service means on a node, in one family.
@@ -68,6 +83,8 @@ pub struct Compiled {
     pub created: Timestamp,
     /// Its frontends.
     pub frontends: Vec<Frontend>,
+    /// Its ports whose clients stay with an endpoint.
+    pub affinities: Vec<Affinity>,
     /// Its addresses within the cluster.
     pub cluster_ips: Vec<IpAddr>,
     /// Its endpoints on this node: those that might reach themselves.
@@ -87,8 +104,9 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
 }
 
-/// Compiles `service` with the endpoints in `slices` for `node`.
+/// Compiles `service`, known as `key`, with the endpoints in `slices` for `node`.
 pub fn compile<'a>(
+    key: &ObjectKey,
     service: &ServiceSpec,
     slices: impl Iterator<Item = &'a Slice> + Clone,
     node: &Node,
@@ -98,7 +116,8 @@ pub fn compile<'a>(
     compiled.cluster_ips = of_family(&service.cluster_ips, family).collect();
     for port in &service.ports {
         let endpoints = of_port(slices.clone(), &port.name, port.protocol, family == Family::Ip);
-        compile_port(&mut compiled, service, port, &endpoints, node, family);
+        let name = format!("{key}/{}/{}", port.name, port.protocol);
+        compile_port(&mut compiled, service, &name, port, &endpoints, node, family);
     }
     compiled.hairpins.sort();
     compiled.hairpins.dedup();
@@ -108,67 +127,111 @@ pub fn compile<'a>(
 fn compile_port(
     compiled: &mut Compiled,
     service: &ServiceSpec,
+    name: &str,
     port: &Port,
     endpoints: &[Endpoint],
     node: &Node,
     family: Family,
 ) {
-    let protocol = port.protocol;
-    let at = |port: u16| move |address: IpAddr| FrontendKey { address, protocol, port };
-    let internal: Vec<FrontendKey> = of_family(&service.cluster_ips, family).map(at(port.port)).collect();
-    let balanced: Vec<FrontendKey> =
-        of_family(&service.load_balancer_ips, family).map(at(port.port)).collect();
-    let mut external: Vec<FrontendKey> =
-        of_family(&service.external_ips, family).map(at(port.port)).collect();
-    if port.node_port != 0 {
-        let addresses = of_family(&node.addresses, family).filter(|address| !address.is_loopback());
-        external.extend(addresses.map(at(port.node_port)));
-    }
+    let Keys { internal, external, balanced } = Keys::new(service, port, node, family);
     let accessible = port.node_port != 0 || !balanced.is_empty() || !external.is_empty();
     let policies = Policies {
         // Flows from inside to outside addresses may go anywhere, as if they had gone out and come back.
         cluster: !service.internal_local || accessible,
         local: service.internal_local || service.external_local && accessible,
     };
-    let selected = select(endpoints, policies, &node.name, &node.zone);
-    let way = |targets: &[SocketAddr]| match targets {
+    let mut selected = select(endpoints, policies, &node.name, &node.zone);
+    selected.cluster.truncate(ENDPOINTS_MAX);
+    selected.local.truncate(ENDPOINTS_MAX);
+    let affinity = service.affinity_seconds.map(|seconds| Affinity {
+        name: hashed("affinity", name),
+        seconds,
+        cluster: selected.cluster.clone(),
+        local: selected.local.clone(),
+    });
+    let way = |local: bool| match if local { &selected.local } else { &selected.cluster } {
         _ if !selected.any => Way::Reject,
-        [] => Way::Drop,
-        targets => Way::Endpoints(targets[..targets.len().min(ENDPOINTS_MAX)].to_vec()),
+        targets if targets.is_empty() => Way::Drop,
+        targets => Way::Endpoints(targets.clone()),
     };
-    let frontend = |key: FrontendKey, kind: Kind, inside: &[SocketAddr], sources: &[IpNet]| Frontend {
+    let frontend = |key: FrontendKey, kind: Kind, local: bool| Frontend {
         key,
         kind,
-        inside: way(inside),
-        outside: (kind == Kind::ExternalLocal && selected.any).then(|| way(&selected.local)),
-        affinity_seconds: service.affinity_seconds,
-        sources: sources
-            .iter()
-            .filter(|range| range.addr().is_ipv4() == key.address.is_ipv4())
-            .copied()
-            .collect(),
+        inside: way(local),
+        outside: (kind == Kind::ExternalLocal && selected.any).then(|| way(true)),
+        affinity: affinity.as_ref().map(|affinity| [affinity.chain(local), affinity.chain(true)]),
+        sources: Vec::new(),
     };
-    let inside = if service.internal_local { &selected.local } else { &selected.cluster };
     let kind = if service.external_local { Kind::ExternalLocal } else { Kind::External };
-    let all = (internal.iter().map(|key| frontend(*key, Kind::Cluster, inside, &[])))
-        .chain(external.iter().map(|key| frontend(*key, kind, &selected.cluster, &[])))
-        .chain(balanced.iter().map(|key| frontend(*key, kind, &selected.cluster, &service.source_ranges)));
+    let ranges =
+        service.source_ranges.iter().filter(|range| range.addr().is_ipv4() == (family == Family::Ip));
+    let ranges: Vec<IpNet> = ranges.copied().collect();
+    let walled = |key: &FrontendKey| Frontend { sources: ranges.clone(), ..frontend(*key, kind, false) };
+    let all = (internal.iter().map(|key| frontend(*key, Kind::Cluster, service.internal_local)))
+        .chain(external.iter().map(|key| frontend(*key, kind, false)))
+        .chain(balanced.iter().map(walled));
     for frontend in all {
         // A service may name an address twice, as its load balancer's and as an external one.
         if !compiled.frontends.iter().any(|other| other.key == frontend.key) {
             compiled.frontends.push(frontend);
         }
     }
+    compiled.affinities.extend(affinity);
     let used: BTreeSet<&SocketAddr> = selected.cluster.iter().chain(&selected.local).collect();
     let hairpins = endpoints.iter().filter(|endpoint| endpoint.local && used.contains(&endpoint.target));
     compiled.hairpins.extend(hairpins.map(|endpoint| endpoint.target.ip()));
-    if protocol == UDP {
+    if port.protocol == UDP {
         // Policies and hints steer new flows only; a flow that an endpoint still answers stays, as TCP's do.
         let serving = endpoints.iter().filter(|endpoint| endpoint.condition > Condition::Down);
         let serving: Vec<SocketAddr> = serving.map(|endpoint| endpoint.target).collect();
         let keys = internal.iter().chain(&external).chain(&balanced);
         compiled.udp.extend(keys.map(|key| (*key, serving.clone())));
     }
+}
+
+/// The frontends of a port.
+struct Keys {
+    internal: Vec<FrontendKey>,
+    external: Vec<FrontendKey>,
+    balanced: Vec<FrontendKey>,
+}
+
+// === impl Keys ===
+
+impl Keys {
+    fn new(service: &ServiceSpec, port: &Port, node: &Node, family: Family) -> Keys {
+        let protocol = port.protocol;
+        let keys = |addresses: &[IpAddr], port: u16| -> Vec<FrontendKey> {
+            of_family(addresses, family).map(|address| FrontendKey { address, protocol, port }).collect()
+        };
+        let mut external = keys(&service.external_ips, port.port);
+        if port.node_port != 0 {
+            let at_node = keys(&node.addresses, port.node_port);
+            external.extend(at_node.into_iter().filter(|key| !key.address.is_loopback()));
+        }
+        let internal = keys(&service.cluster_ips, port.port);
+        Keys { internal, external, balanced: keys(&service.load_balancer_ips, port.port) }
+    }
+}
+
+// === impl Affinity ===
+
+impl Affinity {
+    /// The name of the chain for flows that have to stay on the node, or that may go anywhere.
+    pub fn chain(&self, local: bool) -> Arc<str> {
+        format!("{}-{}", self.name, if local { "local" } else { "cluster" }).into()
+    }
+
+    /// All endpoints.
+    pub fn targets(&self) -> BTreeSet<SocketAddr> {
+        self.cluster.iter().chain(&self.local).copied().collect()
+    }
+}
+
+/// A name of `prefix` and what follows from `text`: the same in every process, so that it is found again.
+pub fn hashed(prefix: &str, text: &str) -> String {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    format!("{prefix}-{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 /// The most endpoints that a frontend can have; more are left out.

@@ -13,11 +13,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::config::ProxyConfig;
-use crate::frontend::{Compiled, Frontend, FrontendKey, Kind, Way};
+use crate::frontend::{Affinity, Compiled, Frontend, FrontendKey, Kind, Way};
 use crate::table::{self, OUTSIDE_OFFSET, Pick, Sets};
-
-/// The number of the chain that there is not: flows there are dropped.
-const NOWHERE: u32 = 0;
 
 /// The table of one family.
 pub struct State {
@@ -29,11 +26,13 @@ pub struct State {
     installed: HashMap<FrontendKey, Installed>,
     cluster_ips: Counted,
     hairpins: Counted,
-    /// Chains are few and stay: kernels before 6.2 refuse to end one right after the last element that led there.
-    picks: BTreeMap<u32, Pick>,
+    /// How many frontends there are of each kind of pick.
+    uses: BTreeMap<Pick, usize>,
+    /// The kinds of picks that have a set and a rule, in the rules' order: the most used come first.
+    picks: Vec<Pick>,
+    /// The firewalls' chains stay: they are few, and kernels before 6.2 refuse to end a chain right after the last
+    /// element that led there. The affinities' chains stay too, empty.
     firewalls: BTreeSet<Vec<IpNet>>,
-    /// The timeouts of session affinity, in order of their first use: a part of a chain's number.
-    timeouts: Vec<u32>,
 }
 
 /// A frontend in the table, with its endpoints in the places that they have there.
@@ -41,22 +40,18 @@ struct Installed {
     frontend: Frontend,
     inside: Vec<SocketAddr>,
     outside: Vec<SocketAddr>,
-    /// The numbers of the chains that pick one, for flows from inside and outside.
-    picks: [Option<u32>; 2],
-    /// What clients that stay remember their endpoint by. It keeps its token as long as it is one.
-    tokens: BTreeMap<SocketAddr, u32>,
 }
 
 /// Addresses that several services may have.
 #[derive(Default)]
 struct Counted(HashMap<IpAddr, u32>);
 
-/// Changes of elements, by set.
-#[derive(Default)]
+/// Changes: of chains and sets that elements and rules need, of elements by set, and of rules.
 struct Delta {
-    chains: Vec<Change>,
+    before: Batch,
     delete: BTreeMap<String, (Arc<Set>, Vec<Element>)>,
     add: BTreeMap<String, (Arc<Set>, Vec<Element>)>,
+    after: Vec<Change>,
 }
 
 // === impl State ===
@@ -73,20 +68,15 @@ impl State {
             installed: HashMap::new(),
             cluster_ips: Counted::default(),
             hairpins: Counted::default(),
-            picks: BTreeMap::new(),
+            uses: BTreeMap::new(),
+            picks: Vec::new(),
             firewalls: BTreeSet::new(),
-            timeouts: Vec::new(),
         }
     }
 
     /// Which packets the table sees.
     pub fn family(&self) -> Family {
         self.family
-    }
-
-    /// How many services there are.
-    pub fn services(&self) -> usize {
-        self.services.len()
     }
 
     /// What `service` was last compiled to.
@@ -96,7 +86,7 @@ impl State {
 
     /// The changes that make the services what they are given as; `None` for one that is gone.
     pub fn update(&mut self, services: impl IntoIterator<Item = (ObjectKey, Option<Compiled>)>) -> Batch {
-        let mut delta = Delta::default();
+        let mut delta = Delta::new(self.family, &self.config.table);
         let mut touched = BTreeSet::new();
         for (key, compiled) in services {
             self.replace(&mut delta, &mut touched, key, compiled);
@@ -104,28 +94,34 @@ impl State {
         for key in touched {
             self.install(&mut delta, key);
         }
-        delta.into_batch(self.family, &self.config.table)
+        self.arrange_picks(&mut delta);
+        delta.into_batch()
     }
 
     /// The whole table anew.
     pub fn rebuild(&self) -> Batch {
-        let mut batch = table::skeleton(&self.config, self.family, &self.sets);
-        self.picks.values().for_each(|pick| pick.add(&mut batch));
-        self.firewalls.iter().for_each(|sources| table::add_firewall(&mut batch, sources));
-        let mut delta = Delta::default();
-        delta.add(&self.sets.picks, Element::verdict(number(NOWHERE), Verdict::Drop));
-        self.picks.iter().for_each(|(id, pick)| delta.add(&self.sets.picks, pick_element(*id, pick)));
+        let mut delta = Delta::new(self.family, &self.config.table);
+        delta.before = table::skeleton(&self.config, self.family, &self.sets);
+        for pick in &self.picks {
+            delta.before.changes.push(Change::AddSet(pick.set(self.family)));
+        }
+        self.firewalls.iter().for_each(|sources| table::add_firewall(&mut delta.before, sources));
+        let mut affinities: Vec<&Affinity> = self.services.values().flat_map(|of| &of.affinities).collect();
+        affinities.sort_by(|a, b| a.name.cmp(&b.name));
+        affinities.into_iter().for_each(|affinity| change_affinity(&mut delta, None, Some(affinity)));
         let mut installed: Vec<&Installed> = self.installed.values().collect();
         installed.sort_by_key(|installed| installed.frontend.key);
-        installed.into_iter().for_each(|installed| add_frontend(&mut delta, &self.sets, installed));
+        installed.into_iter().for_each(|new| change_frontend(&mut delta, &self.sets, None, Some(new)));
         for address in self.cluster_ips.sorted() {
             delta.add(&self.sets.cluster_ips, cluster_ip(address));
         }
         for address in self.hairpins.sorted() {
             delta.add(&self.sets.hairpin, Element::key(table::twice(address)));
         }
-        batch.changes.extend(delta.into_batch(self.family, &self.config.table).changes);
-        batch
+        let mut rules = Batch::new(self.family, "");
+        table::dispatch(&mut rules, &self.picks);
+        delta.after.append(&mut rules.changes);
+        delta.into_batch()
     }
 
     /// Puts `compiled` in the service's place, and notes the frontends that this may change.
@@ -149,6 +145,15 @@ impl State {
             self.claims.entry(frontend.key).or_default().insert((after.created, key.clone()));
             touched.insert(frontend.key);
         }
+        for old in &before.affinities {
+            let new = after.affinities.iter().find(|new| new.name == old.name);
+            change_affinity(delta, Some(old), new);
+        }
+        for new in &after.affinities {
+            if !before.affinities.iter().any(|old| old.name == new.name) {
+                change_affinity(delta, None, Some(new));
+            }
+        }
         let sets = &self.sets;
         self.cluster_ips.exchange(&before.cluster_ips, &after.cluster_ips, |address, there| {
             delta.set(there, &sets.cluster_ips, cluster_ip(address));
@@ -168,12 +173,10 @@ impl State {
             self.services.get(owner)?.frontends.iter().find(|frontend| frontend.key == key).cloned()
         });
         let old = self.installed.remove(&key);
-        let Some(frontend) = frontend else {
+        if frontend.is_none() {
             self.claims.remove(&key);
-            old.iter().for_each(|old| delete_frontend(delta, &self.sets, old));
-            return;
-        };
-        if old.as_ref().is_some_and(|old| old.frontend == frontend) {
+        }
+        if old.as_ref().map(|old| &old.frontend) == frontend.as_ref() {
             self.installed.extend(old.map(|old| (key, old)));
             return;
         }
@@ -181,88 +184,100 @@ impl State {
             Some(Way::Endpoints(targets)) => arrange(old.map_or(&[][..], Vec::as_slice), targets),
             _ => Vec::new(),
         };
-        let inside = places(old.as_ref().map(|old| &old.inside), Some(&frontend.inside));
-        let outside = places(old.as_ref().map(|old| &old.outside), frontend.outside.as_ref());
-        let picks = [
-            self.pick(delta, false, &inside, frontend.affinity_seconds),
-            self.pick(delta, true, &outside, frontend.affinity_seconds),
-        ];
-        let known = old.as_ref().map(|old| &old.tokens);
-        let targets = inside.iter().chain(&outside).filter(|_| frontend.affinity_seconds.is_some());
-        let tokens = assign_tokens(known, targets);
-        self.ensure_firewall(delta, &frontend.sources);
-        let new = Installed { frontend, inside, outside, picks, tokens };
-        match &old {
-            Some(old) => change_frontend(delta, &self.sets, old, &new),
-            None => add_frontend(delta, &self.sets, &new),
-        }
-        self.installed.insert(key, new);
-    }
-
-    /// The number of the chain that picks one of `targets`; adds the chain if it is not there.
-    fn pick(
-        &mut self,
-        delta: &mut Delta,
-        outside: bool,
-        targets: &[SocketAddr],
-        affinity_seconds: Option<u32>,
-    ) -> Option<u32> {
-        let count = u16::try_from(targets.len()).unwrap_or(u16::MAX);
-        let timeout = affinity_seconds.map_or(0, |seconds| {
-            let known = self.timeouts.iter().position(|timeout| *timeout == seconds);
-            known.unwrap_or_else(|| {
-                self.timeouts.push(seconds);
-                self.timeouts.len() - 1
-            }) as u32
-                + 1
+        let new = frontend.map(|frontend| {
+            // Affinities have their endpoints in rules.
+            let plain = frontend.affinity.is_none();
+            let inside = Some(&frontend.inside).filter(|_| plain);
+            let outside = frontend.outside.as_ref().filter(|_| plain);
+            Installed {
+                inside: places(old.as_ref().map(|old| &old.inside), inside),
+                outside: places(old.as_ref().map(|old| &old.outside), outside),
+                frontend,
+            }
         });
-        let id = timeout << 17 | u32::from(outside) << 16 | u32::from(count);
-        if count > 0 && !self.picks.contains_key(&id) {
-            let pick = Pick { outside, count, affinity_seconds };
-            self.picks.insert(id, pick);
-            let mut batch = Batch::new(self.family, "");
-            pick.add(&mut batch);
-            delta.chains.append(&mut batch.changes);
-            delta.add(&self.sets.picks, pick_element(id, &pick));
+        self.count_picks(old.as_ref(), new.as_ref());
+        let sources = new.as_ref().map(|new| &new.frontend.sources).filter(|sources| !sources.is_empty());
+        if let Some(sources) = sources.filter(|sources| !self.firewalls.contains(*sources)) {
+            table::add_firewall(&mut delta.before, sources);
+            self.firewalls.insert(sources.clone());
         }
-        (count > 0).then_some(id)
+        change_frontend(delta, &self.sets, old.as_ref(), new.as_ref());
+        self.installed.extend(new.map(|new| (key, new)));
     }
 
-    /// Adds the chain that lets only `sources` through, if it is not there.
-    fn ensure_firewall(&mut self, delta: &mut Delta, sources: &[IpNet]) {
-        if !sources.is_empty() && !self.firewalls.contains(sources) {
-            self.firewalls.insert(sources.to_vec());
-            let mut batch = Batch::new(self.family, "");
-            table::add_firewall(&mut batch, sources);
-            delta.chains.append(&mut batch.changes);
+    fn count_picks(&mut self, old: Option<&Installed>, new: Option<&Installed>) {
+        for pick in new.iter().flat_map(|new| new.picks()).flatten() {
+            *self.uses.entry(pick).or_default() += 1;
         }
+        for pick in old.iter().flat_map(|old| old.picks()).flatten() {
+            match self.uses.get_mut(&pick) {
+                Some(uses) if *uses > 1 => *uses -= 1,
+                _ => drop(self.uses.remove(&pick)),
+            }
+        }
+    }
+
+    /// Gives each kind of pick that is used a set and a rule. Only when there is a new kind are the rules written
+    /// again, and those that nobody uses left out.
+    fn arrange_picks(&mut self, delta: &mut Delta) {
+        let known: HashSet<Pick> = self.picks.iter().copied().collect();
+        if self.uses.keys().all(|pick| known.contains(pick)) {
+            return;
+        }
+        let mut picks: Vec<(usize, Pick)> = self.uses.iter().map(|(pick, uses)| (*uses, *pick)).collect();
+        picks.sort_by_key(|(uses, pick)| (std::cmp::Reverse(*uses), *pick));
+        let picks: Vec<Pick> = picks.into_iter().map(|(_, pick)| pick).collect();
+        let family = self.family;
+        let sets = |picks: &[Pick], except: &[Pick]| -> Vec<Arc<Set>> {
+            picks.iter().filter(|pick| !except.contains(pick)).map(|pick| pick.set(family)).collect()
+        };
+        delta.before.changes.extend(sets(&picks, &self.picks).into_iter().map(Change::AddSet));
+        let mut rules = Batch::new(family, "");
+        table::dispatch(&mut rules, &picks);
+        delta.after.append(&mut rules.changes);
+        delta.after.extend(sets(&self.picks, &picks).into_iter().map(Change::DeleteSet));
+        self.picks = picks;
     }
 }
 
 // === impl Installed ===
 
 impl Installed {
+    /// The kinds of picks for flows from inside and outside.
+    fn picks(&self) -> [Option<Pick>; 2] {
+        let pick = |outside: bool, targets: &[SocketAddr]| {
+            let count = u16::try_from(targets.len()).unwrap_or(u16::MAX);
+            (count > 0).then_some(Pick { outside, count })
+        };
+        [pick(false, &self.inside), pick(true, &self.outside)]
+    }
+
     /// The elements that there are one of for each frontend.
     fn elements(&self, sets: &Sets) -> Vec<(Arc<Set>, Element)> {
-        let Frontend { key, kind, inside, outside, sources, .. } = &self.frontend;
+        let Frontend { key, kind, inside, outside, affinity, sources } = &self.frontend;
+        let ipv4 = key.address.is_ipv4();
         let key = || table::key(key).build();
-        let [pick, pick_outside] = self.picks;
+        let chain = |chain: &Arc<str>| Element::verdict(key(), Verdict::Goto(Arc::clone(chain)));
+        let set_of = |pick: Pick| pick.set(if ipv4 { Family::Ip } else { Family::Ip6 });
+        let [pick, pick_outside] = self.picks();
         let mut elements = Vec::with_capacity(3);
         let mut push = |set: &Arc<Set>, element: Element| elements.push((Arc::clone(set), element));
-        match inside {
-            Way::Endpoints(_) => {
-                pick.iter().for_each(|id| push(&sets.services, Element::data(key(), number(*id))));
+        match (inside, affinity) {
+            (Way::Endpoints(_), Some([name, _])) => push(&sets.affinity, chain(name)),
+            (Way::Endpoints(_), None) => {
+                pick.iter().for_each(|pick| push(&set_of(*pick), Element::key(key())))
             }
-            Way::Drop => push(&sets.dropped, Element::key(key())),
-            Way::Reject => push(&sets.rejected, Element::key(key())),
+            (Way::Drop, _) => push(&sets.dropped, Element::key(key())),
+            (Way::Reject, _) => push(&sets.rejected, Element::key(key())),
         }
-        // Where there are no endpoints at all, there are none inside either.
-        match outside {
-            Some(Way::Endpoints(_) | Way::Drop) => {
-                let id = pick_outside.unwrap_or(NOWHERE);
-                push(&sets.outside, Element::data(key(), number(id)));
+        match (outside, affinity) {
+            (Some(Way::Endpoints(_)), Some([_, name])) => push(&sets.affinity_outside, chain(name)),
+            (Some(Way::Endpoints(_)), None) => {
+                pick_outside.iter().for_each(|pick| push(&set_of(*pick), Element::key(key())));
             }
-            Some(Way::Reject) | None => {}
+            (Some(Way::Drop), _) => push(&sets.dropped_outside, Element::key(key())),
+            // Where there are no endpoints at all, there are none inside either.
+            (Some(Way::Reject) | None, _) => {}
         }
         match kind {
             Kind::Cluster => {}
@@ -275,34 +290,13 @@ impl Installed {
         }
         elements
     }
-
-    /// The element for the endpoint at a place: it leads there, or to its token where clients stay.
-    fn place<'a>(&self, sets: &'a Sets, number: u32, at: &SocketAddr) -> (&'a Arc<Set>, Element) {
-        let key = table::key(&self.frontend.key).number(number).build();
-        match self.tokens.get(at) {
-            Some(token) => (&sets.places, Element::data(key, self::number(*token))),
-            None => (&sets.endpoints, Element::data(key, table::target(at))),
-        }
-    }
-
-    /// The element for the endpoint with a token.
-    fn token(&self, token: u32, at: &SocketAddr) -> Element {
-        Element::data(table::key(&self.frontend.key).number(token).build(), table::target(at))
-    }
 }
 
-fn add_frontend(delta: &mut Delta, sets: &Sets, new: &Installed) {
-    new.elements(sets).into_iter().for_each(|(set, element)| delta.add(&set, element));
-    change_places(delta, sets, None, Some(new));
-}
-
-fn delete_frontend(delta: &mut Delta, sets: &Sets, old: &Installed) {
-    old.elements(sets).into_iter().for_each(|(set, element)| delta.delete(&set, element));
-    change_places(delta, sets, Some(old), None);
-}
-
-fn change_frontend(delta: &mut Delta, sets: &Sets, old: &Installed, new: &Installed) {
-    let (before, after) = (old.elements(sets), new.elements(sets));
+/// Changes the elements of a frontend where they differ.
+fn change_frontend(delta: &mut Delta, sets: &Sets, old: Option<&Installed>, new: Option<&Installed>) {
+    let Some(key) = new.or(old).map(|of| of.frontend.key) else { return };
+    let before = old.map(|old| old.elements(sets)).unwrap_or_default();
+    let after = new.map(|new| new.elements(sets)).unwrap_or_default();
     before
         .iter()
         .filter(|held| !after.contains(held))
@@ -311,62 +305,44 @@ fn change_frontend(delta: &mut Delta, sets: &Sets, old: &Installed, new: &Instal
         .iter()
         .filter(|held| !before.contains(held))
         .for_each(|(set, element)| delta.add(set, element.clone()));
-    change_places(delta, sets, Some(old), Some(new));
-}
-
-/// Changes the places and tokens of a frontend's endpoints where they differ.
-fn change_places(delta: &mut Delta, sets: &Sets, old: Option<&Installed>, new: Option<&Installed>) {
     type Targets = fn(&Installed) -> &[SocketAddr];
     let sides: [(u32, Targets); 2] = [(0, |of| &of.inside), (OUTSIDE_OFFSET, |of| &of.outside)];
     for (offset, targets) in sides {
-        let count = |of: Option<&Installed>| of.map_or(0, |of| targets(of).len());
-        for (number, index) in (offset..).zip(0..count(old).max(count(new))) {
-            let at = |of: Option<&Installed>| of.and_then(|of| targets(of).get(index).copied());
-            let token = |of: Option<&Installed>| at(of).and_then(|at| of?.tokens.get(&at).copied());
-            if at(old) == at(new) && token(old) == token(new) {
+        let (before, after) = (old.map_or(&[][..], targets), new.map_or(&[][..], targets));
+        for (number, place) in (offset..).zip(0..before.len().max(after.len())) {
+            let (was, is) = (before.get(place), after.get(place));
+            if was == is {
                 continue;
             }
-            if let Some((set, element)) = old.zip(at(old)).map(|(old, at)| old.place(sets, number, &at)) {
-                delta.delete(set, element);
-            }
-            if let Some((set, element)) = new.zip(at(new)).map(|(new, at)| new.place(sets, number, &at)) {
-                delta.add(set, element);
-            }
+            let element =
+                |at: &SocketAddr| Element::data(table::key(&key).number(number).build(), table::target(at));
+            was.iter().for_each(|was| delta.delete(&sets.endpoints, element(was)));
+            is.iter().for_each(|is| delta.add(&sets.endpoints, element(is)));
         }
     }
-    let (none, tokens) = (BTreeMap::new(), |of: &Installed| of.tokens.clone());
-    let (before, after) = (old.map_or_else(|| none.clone(), tokens), new.map_or(none, tokens));
-    for (at, token) in before.iter().filter(|(at, token)| after.get(at) != Some(token)) {
-        old.iter().for_each(|old| delta.delete(&sets.tokens, old.token(*token, at)));
-    }
-    for (at, token) in after.iter().filter(|(at, token)| before.get(at) != Some(token)) {
-        new.iter().for_each(|new| delta.add(&sets.tokens, new.token(*token, at)));
-    }
 }
 
-/// Tokens for `targets`: those that are known keep theirs, others get the least that is free.
-fn assign_tokens<'a>(
-    known: Option<&BTreeMap<SocketAddr, u32>>,
-    targets: impl Iterator<Item = &'a SocketAddr>,
-) -> BTreeMap<SocketAddr, u32> {
-    let targets: BTreeSet<SocketAddr> = targets.copied().collect();
-    let mut tokens: BTreeMap<SocketAddr, u32> = known.cloned().unwrap_or_default();
-    tokens.retain(|target, _| targets.contains(target));
-    let used: HashSet<u32> = tokens.values().copied().collect();
-    let mut free = (1..).filter(|token| !used.contains(token));
-    for target in targets {
-        tokens.entry(target).or_insert_with(|| free.next().expect("there are more numbers than endpoints"));
+/// Writes an affinity's rules where they differ. Endpoints that stay keep their clients.
+fn change_affinity(delta: &mut Delta, old: Option<&Affinity>, new: Option<&Affinity>) {
+    if old == new {
+        return;
     }
-    tokens
-}
-
-/// The bytes of a number.
-fn number(number: u32) -> Vec<u8> {
-    Concat::new().number(number).build()
-}
-
-fn pick_element(id: u32, pick: &Pick) -> Element {
-    Element::verdict(number(id), Verdict::Goto(pick.name()))
+    let family = delta.before.family;
+    let targets = |of: Option<&Affinity>| of.map(Affinity::targets).unwrap_or_default();
+    let (before, after) = (targets(old), targets(new));
+    if let Some(new) = new {
+        let added = after.difference(&before).map(|at| Change::AddSet(table::clients(family, new, at)));
+        delta.before.changes.extend(added);
+        table::affinity(&mut delta.before, new, false);
+        table::affinity(&mut delta.before, new, true);
+    } else if let Some(old) = old {
+        let chains = [old.chain(false), old.chain(true)];
+        delta.before.changes.extend(chains.map(|chain| Change::FlushChain(chain.to_string())));
+    }
+    if let Some(old) = old {
+        let gone = before.difference(&after).map(|at| Change::DeleteSet(table::clients(family, old, at)));
+        delta.before.changes.extend(gone);
+    }
 }
 
 /// Places for `targets` that leave as many as can be where they are: the last ones move into holes.
@@ -419,6 +395,11 @@ impl Counted {
 // === impl Delta ===
 
 impl Delta {
+    fn new(family: Family, table: &str) -> Delta {
+        let before = Batch::new(family, table);
+        Delta { before, delete: BTreeMap::new(), add: BTreeMap::new(), after: Vec::new() }
+    }
+
     fn set(&mut self, there: bool, set: &Arc<Set>, element: Element) {
         if there { self.add(set, element) } else { self.delete(set, element) }
     }
@@ -431,16 +412,16 @@ impl Delta {
         push(&mut self.delete, set, element);
     }
 
-    /// New chains come first, for elements lead there; what goes comes before what takes its key.
-    fn into_batch(self, family: Family, table: &str) -> Batch {
-        let mut batch = Batch::new(family, table);
-        batch.changes = self.chains;
+    /// What goes comes before what takes its key.
+    fn into_batch(self) -> Batch {
+        let mut batch = self.before;
         let delete =
             self.delete.into_values().map(|(set, elements)| Change::DeleteElements { set, elements });
         batch.changes.extend(delete);
         batch
             .changes
             .extend(self.add.into_values().map(|(set, elements)| Change::AddElements { set, elements }));
+        batch.changes.extend(self.after);
         batch
     }
 }

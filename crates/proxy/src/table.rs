@@ -1,76 +1,73 @@
 //! The proxy's table: which sets and chains there are, and the rules in them. Pure.
 //!
-//! A flow's way: `firewall` before anything else; `services` says which chain its service picks an endpoint in: one
-//! for each number of endpoints, which rolls a number and looks it up together with the service; what was not sent
-//! anywhere and should not pass ends in `check`; `nat-postrouting` gives flows the node's address that would not come
-//! back else. Nothing marks packets: what a flow first meant is read from connection tracking.
+//! A flow's way: `check-firewall` before anything else; `dispatch` has one rule for each number of endpoints that a
+//! service has, which rolls a number and looks the endpoint up by service and number; what was not sent anywhere and
+//! should not pass ends in `check`; `nat-postrouting` gives flows the node's address that would not come back else.
+//! Nothing marks packets: what a flow first meant is read from connection tracking.
 //!
-//! The maps that grow with services hold data, not verdicts: when an element that leads to a chain is added, the
-//! kernel walks all of its map to look for loops.
+//! What grows with services are sets and maps of data, not of verdicts: whenever an element that leads to a chain is
+//! added, the kernel walks all of its map to look for loops. (A map to a number that a second map makes a verdict of
+//! would be one look-up for all, but `nft` 1.0.6 dies of listing it.)
 
-use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use decapod_sys::nftables::expr::KIND_LOCAL;
 use decapod_sys::nftables::{
     Batch, Chain, ChainKind, Change, Comparison, Concat, DataType, Expr, Family, Hook, Reg, Set, Source,
-    UpdateKind, Verdict,
+    Verdict,
 };
 use ipnet::IpNet;
 
 use crate::config::{ProxyConfig, family_of};
-use crate::frontend::FrontendKey;
+use crate::frontend::{Affinity, FrontendKey, hashed};
 
-/// The sets of a table.
+/// The fixed sets of a table.
 #[derive(Clone, Debug)]
 pub struct Sets {
-    /// Frontend to the number of the chain that picks an endpoint.
-    pub services: Arc<Set>,
-    /// The same for flows from outside, where they go elsewhere; 0 is nowhere.
-    pub outside: Arc<Set>,
-    /// Number to the chain that picks an endpoint.
-    pub picks: Arc<Set>,
     /// Frontend and place to endpoint.
     pub endpoints: Arc<Set>,
+    /// Frontends to the chains of their affinities.
+    pub affinity: Arc<Set>,
+    /// The same for flows from outside, where they go elsewhere.
+    pub affinity_outside: Arc<Set>,
+    /// Frontends that drop flows from outside.
+    pub dropped_outside: Arc<Set>,
+    /// Frontends that drop.
+    pub dropped: Arc<Set>,
+    /// Frontends that refuse.
+    pub rejected: Arc<Set>,
     /// Frontends whose flows all get the node's address.
     pub external: Arc<Set>,
     /// Frontends whose flows from the node itself get its address.
     pub external_local: Arc<Set>,
-    /// Frontends that refuse.
-    pub rejected: Arc<Set>,
-    /// Frontends that drop.
-    pub dropped: Arc<Set>,
     /// Frontends that are not for everybody, to who they are for.
     pub firewall: Arc<Set>,
     /// All cluster addresses.
     pub cluster_ips: Arc<Set>,
     /// Endpoints on this node, twice.
     pub hairpin: Arc<Set>,
-    /// Client and frontend to the token of the endpoint that the client stays with.
-    pub affinity: Arc<Set>,
-    /// Frontend and place to token, where clients stay.
-    pub places: Arc<Set>,
-    /// Frontend and token to endpoint, where clients stay.
-    pub tokens: Arc<Set>,
 }
 
-/// A chain that picks an endpoint.
+/// The frontends with a certain number of endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pick {
-    /// Whether it is for flows from outside that have endpoints of their own.
+    /// Whether they are for flows from outside that have endpoints of their own.
     pub outside: bool,
-    /// How many endpoints there are.
+    /// How many endpoints they have.
     pub count: u16,
-    /// How long a client stays with an endpoint, in seconds.
-    pub affinity_seconds: Option<u32>,
 }
 
 /// The places of endpoints for flows from outside begin here; so there are at most as many in each.
 pub const OUTSIDE_OFFSET: u32 = 1 << 16;
 
-/// How many clients' choices are remembered at most.
-const AFFINITY_MAX: u32 = 1 << 18;
+/// How many clients an endpoint remembers at most.
+const CLIENTS_MAX: u32 = 1 << 18;
+
+/// The chain that sends flows to endpoints.
+const DISPATCH: &str = "dispatch";
+/// The chain that does so for flows from outside, where they go elsewhere.
+const FROM_OUTSIDE: &str = "dispatch-from-outside";
 
 // === impl Sets ===
 
@@ -79,48 +76,35 @@ impl Sets {
     pub fn new(family: Family) -> Sets {
         let address = address_type(family);
         let frontend = || vec![address, DataType::Proto, DataType::Port];
-        let and = |mut types: Vec<DataType>, more: &[DataType]| {
-            types.extend(more);
-            types
-        };
-        let target = || vec![address, DataType::Port];
-        let client = and(vec![address], &frontend());
-        let number = || vec![DataType::Number];
-        let place = || and(frontend(), &number());
+        let place = [frontend(), vec![DataType::Number]].concat();
         Sets {
-            services: Arc::new(Set::map("services", frontend(), number())),
-            outside: Arc::new(Set::map("services-from-outside", frontend(), number())),
-            picks: Arc::new(Set::verdicts("picks", number())),
-            endpoints: Arc::new(Set::map("endpoints", place(), target())),
-            external: Arc::new(Set::set("external", frontend())),
-            external_local: Arc::new(Set::set("external-local", frontend())),
-            rejected: Arc::new(Set::set("rejected", frontend())),
-            dropped: Arc::new(Set::set("dropped", frontend())),
+            endpoints: Arc::new(Set::map("endpoints", place, vec![address, DataType::Port])),
+            affinity: Arc::new(Set::verdicts("affinity", frontend())),
+            affinity_outside: Arc::new(Set::verdicts("affinity-from-outside", frontend())),
+            dropped_outside: Arc::new(Set::keys("dropped-from-outside", frontend())),
+            dropped: Arc::new(Set::keys("dropped", frontend())),
+            rejected: Arc::new(Set::keys("rejected", frontend())),
+            external: Arc::new(Set::keys("external", frontend())),
+            external_local: Arc::new(Set::keys("external-local", frontend())),
             firewall: Arc::new(Set::verdicts("firewall", frontend())),
-            cluster_ips: Arc::new(Set::set("cluster-ips", vec![address])),
-            hairpin: Arc::new(Set::set("hairpin", vec![address, address])),
-            affinity: Arc::new(Set { dynamic: Some(AFFINITY_MAX), ..Set::map("affinity", client, number()) }),
-            places: Arc::new(Set::map("affinity-places", place(), number())),
-            tokens: Arc::new(Set::map("affinity-endpoints", place(), target())),
+            cluster_ips: Arc::new(Set::keys("cluster-ips", vec![address])),
+            hairpin: Arc::new(Set::keys("hairpin", vec![address, address])),
         }
     }
 
-    fn all(&self) -> [&Arc<Set>; 14] {
+    fn all(&self) -> [&Arc<Set>; 11] {
         [
-            &self.services,
-            &self.outside,
-            &self.picks,
             &self.endpoints,
+            &self.affinity,
+            &self.affinity_outside,
+            &self.dropped_outside,
+            &self.dropped,
+            &self.rejected,
             &self.external,
             &self.external_local,
-            &self.rejected,
-            &self.dropped,
             &self.firewall,
             &self.cluster_ips,
             &self.hairpin,
-            &self.affinity,
-            &self.places,
-            &self.tokens,
         ]
     }
 }
@@ -128,77 +112,88 @@ impl Sets {
 // === impl Pick ===
 
 impl Pick {
-    /// The chain's name.
-    pub fn name(&self) -> Arc<str> {
-        let whence = if self.outside { "pick-outside" } else { "pick" };
-        match self.affinity_seconds {
-            None => format!("{whence}-{}", self.count).into(),
-            Some(seconds) => format!("{whence}-{}-affinity-{seconds}", self.count).into(),
-        }
+    /// The set of them.
+    pub fn set(&self, family: Family) -> Arc<Set> {
+        let whence = if self.outside { "services-from-outside" } else { "services" };
+        let key = vec![address_type(family), DataType::Proto, DataType::Port];
+        Arc::new(Set::keys(format!("{whence}-{}", self.count), key))
     }
 
-    /// Adds the chain to `batch`.
-    pub fn add(&self, batch: &mut Batch) {
-        let rules = match self.affinity_seconds {
-            None => vec![self.pick(batch.family)],
-            Some(seconds) => self.pick_with_affinity(batch.family, seconds),
-        };
-        batch.chain(Chain::regular(&*self.name()), rules);
-    }
-
-    fn roll(&self) -> Source {
-        let offset = if self.outside { OUTSIDE_OFFSET } else { 0 };
-        Source::Random { modulus: self.count.into(), offset }
-    }
-
-    fn pick(&self, family: Family) -> Vec<Expr> {
-        let mut rule = Expr::loads(0, &frontend(family));
+    /// Sends flows to one of the endpoints.
+    fn rule(&self, family: Family) -> Vec<Expr> {
         let place = Reg(words(family) + 2);
-        rule.push(Expr::Load { source: self.roll(), to: place });
-        rule.extend(go(family, "endpoints", Reg(0), place));
+        let (address, port) = (place, Reg(place.0 + words(family)));
+        let offset = if self.outside { OUTSIDE_OFFSET } else { 0 };
+        let types = vec![address_type(family), DataType::Port];
+        let mut rule = Expr::loads(0, &frontend(family));
+        rule.extend([
+            Expr::InSet { set: self.set(family).name.clone(), key: Reg(0), not: false },
+            Expr::Load { source: Source::Random { modulus: self.count.into(), offset }, to: place },
+            Expr::Map { map: "endpoints".to_owned(), key: Reg(0), to: address, types },
+            Expr::DestinationNat { family, address, port },
+        ]);
         rule
-    }
-
-    /// Registers: client, frontend, place or token, one after another, so that each key is a stretch of them; then
-    /// the endpoint.
-    fn pick_with_affinity(&self, family: Family, seconds: u32) -> Vec<Vec<Expr>> {
-        let (client, place_of, token) = (Reg(0), Reg(words(family)), Reg(2 * words(family) + 2));
-        let mut key = Expr::loads(0, &[Source::SourceAddress(family)]);
-        key.extend(Expr::loads(place_of.0, &frontend(family)));
-        let look_up =
-            |map: &str, key| Expr::Map { map: map.to_owned(), key, to: token, types: vec![DataType::Number] };
-        let change = |kind, timeout_ms| Expr::Update {
-            map: "affinity".to_owned(),
-            kind,
-            key: client,
-            value: token,
-            timeout_ms,
-        };
-        let stay = change(UpdateKind::Update, Some(u64::from(seconds) * 1000));
-        let [endpoint, translate] = go(family, "affinity-endpoints", place_of, Reg(token.0 + 1));
-        // A client that was here goes where it went, if that is still an endpoint.
-        let mut known = key.clone();
-        known.extend([look_up("affinity", client), endpoint.clone(), stay.clone(), translate.clone()]);
-        // Another goes anywhere. An element keeps what it led to, so an old one has to go first.
-        let roll = Expr::Load { source: self.roll(), to: token };
-        let mut new = key.clone();
-        new.extend([roll.clone(), look_up("affinity-places", place_of), endpoint.clone()]);
-        new.extend([change(UpdateKind::Delete, None), stay, translate.clone()]);
-        // The map may be full.
-        let mut full = key;
-        full.extend([roll, look_up("affinity-places", place_of), endpoint, translate]);
-        vec![known, new, full]
     }
 }
 
-/// Looks up an endpoint and sends the flow there.
-fn go(family: Family, map: &str, key: Reg, target: Reg) -> [Expr; 2] {
-    let types = vec![address_type(family), DataType::Port];
-    let port = Reg(target.0 + words(family));
-    [
-        Expr::Map { map: map.to_owned(), key, to: target, types },
-        Expr::DestinationNat { family, address: target, port },
-    ]
+/// The rules that send flows to services' endpoints, in the order of `picks`; those for flows from outside have a
+/// chain of their own.
+pub fn dispatch(batch: &mut Batch, picks: &[Pick]) {
+    let family = batch.family;
+    let rules = |outside: bool| {
+        picks.iter().filter(move |pick| pick.outside == outside).map(|pick| pick.rule(family))
+    };
+    let drop_outside = is_in(&frontend(family), "dropped-from-outside", Expr::Verdict(Verdict::Drop));
+    batch.changes.push(Change::FlushChain(FROM_OUTSIDE.to_owned()));
+    batch.rules(
+        FROM_OUTSIDE,
+        [drop_outside, look_up(family, "affinity-from-outside")].into_iter().chain(rules(true)),
+    );
+    batch.changes.push(Change::FlushChain(DISPATCH.to_owned()));
+    batch.rules(DISPATCH, [look_up(family, "affinity")].into_iter().chain(rules(false)));
+}
+
+/// The set of clients that stay with an endpoint of an affinity.
+pub fn clients(family: Family, affinity: &Affinity, of: &SocketAddr) -> Arc<Set> {
+    let name = hashed("clients", &format!("{} {of}", affinity.name));
+    Arc::new(Set { dynamic: Some(CLIENTS_MAX), ..Set::keys(name, vec![address_type(family)]) })
+}
+
+/// The rules that keep clients with their endpoint: first those who have one, then, with even chances, the others.
+pub fn affinity(batch: &mut Batch, affinity: &Affinity, local: bool) {
+    let family = batch.family;
+    let targets = if local { &affinity.local } else { &affinity.cluster };
+    let stay = |target: &SocketAddr, conditions: &[Expr]| {
+        let (client, address) = (Reg(0), Reg(words(family)));
+        let port = Reg(2 * words(family));
+        let set = clients(family, affinity, target).name.clone();
+        let value = |data: Concat, data_type, to| Expr::Set { data: data.build(), data_type, to };
+        let mut rule = conditions.to_vec();
+        rule.extend([
+            Expr::Load { source: Source::SourceAddress(family), to: client },
+            Expr::Update { set, key: client, timeout_ms: u64::from(affinity.seconds) * 1000 },
+            value(Concat::new().ip(target.ip()), address_type(family), address),
+            value(Concat::new().port(target.port()), DataType::Port, port),
+            Expr::DestinationNat { family, address, port },
+        ]);
+        rule
+    };
+    let known = targets.iter().map(|target| {
+        let set = clients(family, affinity, target).name.clone();
+        let mut known = Expr::loads(0, &[Source::SourceAddress(family)]);
+        known.push(Expr::InSet { set, key: Reg(0), not: false });
+        stay(target, &known)
+    });
+    let new = targets.iter().rev().zip(1..).map(|(target, modulus)| {
+        let random = Source::Random { modulus, offset: 0 };
+        stay(target, &Expr::is(random, 0u32.to_ne_bytes().to_vec()))
+    });
+    let mut new: Vec<Vec<Expr>> = new.collect();
+    new.reverse();
+    let chain = affinity.chain(local).to_string();
+    batch.chain(Chain::regular(&*chain), []);
+    batch.changes.push(Change::FlushChain(chain.clone()));
+    batch.rules(&chain, known.chain(new));
 }
 
 /// The table anew, with all sets and fixed chains, and nothing in the sets.
@@ -206,8 +201,9 @@ pub fn skeleton(config: &ProxyConfig, family: Family, sets: &Sets) -> Batch {
     use Hook::{Output, Postrouting, Prerouting};
     let mut batch = Batch::anew(family, &config.table);
     batch.changes.extend(sets.all().map(|set| Change::AddSet(Arc::clone(set))));
-    batch.chain(Chain::regular("check-firewall"), [firewall(family)]);
-    batch.chain(Chain::regular("dispatch"), dispatch(config, family));
+    batch.chain(Chain::regular("check-firewall"), [look_up(family, "firewall")]);
+    batch.chain(Chain::regular(FROM_OUTSIDE), []);
+    batch.chain(Chain::regular(DISPATCH), []);
     batch.chain(Chain::regular("check"), check(config, family));
     let new = |chain: &str| [with(&[&Expr::flow_is_new()], jump(chain))];
     batch.chain(
@@ -215,8 +211,11 @@ pub fn skeleton(config: &ProxyConfig, family: Family, sets: &Sets) -> Batch {
         new("check-firewall"),
     );
     batch.chain(Chain::base("firewall-output", ChainKind::Filter, Output, -110), new("check-firewall"));
-    batch.chain(Chain::base("nat-prerouting", ChainKind::Nat, Prerouting, -100), [vec![jump("dispatch")]]);
-    batch.chain(Chain::base("nat-output", ChainKind::Nat, Output, -100), [vec![jump("dispatch")]]);
+    let outside = [&from_outside(config, family)[..], &from_node(Comparison::NotEqual)];
+    let nat = [with(&outside, jump(FROM_OUTSIDE)), vec![jump(DISPATCH)]];
+    batch.chain(Chain::base("nat-prerouting", ChainKind::Nat, Prerouting, -100), nat.clone());
+    // What this node sends is not from outside.
+    batch.chain(Chain::base("nat-output", ChainKind::Nat, Output, -100), nat[1..].to_vec());
     batch.chain(Chain::base("check-prerouting", ChainKind::Filter, Prerouting, -90), new("check"));
     batch.chain(Chain::base("check-output", ChainKind::Filter, Output, -90), new("check"));
     batch
@@ -226,9 +225,8 @@ pub fn skeleton(config: &ProxyConfig, family: Family, sets: &Sets) -> Batch {
 
 /// The name of the chain that lets only `ranges` through.
 pub fn firewall_name(ranges: &[IpNet]) -> Arc<str> {
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-    ranges.iter().for_each(|range| range.to_string().hash(&mut hasher));
-    format!("firewall-{:016x}", hasher.finish()).into()
+    let texts: Vec<String> = ranges.iter().map(IpNet::to_string).collect();
+    hashed("firewall", &texts.join(" ")).into()
 }
 
 /// Adds that chain to `batch`.
@@ -257,27 +255,11 @@ pub fn twice(address: IpAddr) -> Vec<u8> {
     Concat::new().ip(address).ip(address).build()
 }
 
-/// Lets through who may use a frontend.
-fn firewall(family: Family) -> Vec<Expr> {
+/// Goes where the frontend leads, if it is in `map`.
+fn look_up(family: Family, map: &str) -> Vec<Expr> {
     let mut rule = Expr::loads(0, &frontend(family));
-    rule.push(Expr::VerdictMap { map: "firewall".to_owned(), key: Reg(0) });
+    rule.push(Expr::VerdictMap { map: map.to_owned(), key: Reg(0) });
     rule
-}
-
-/// Sends flows to services' endpoints.
-fn dispatch(config: &ProxyConfig, family: Family) -> Vec<Vec<Expr>> {
-    let pick = |map: &str| {
-        let mut rule = Expr::loads(0, &frontend(family));
-        let (map, to) = (map.to_owned(), Reg(words(family) + 2));
-        rule.push(Expr::Map { map, key: Reg(0), to, types: vec![DataType::Number] });
-        rule.push(Expr::VerdictMap { map: "picks".to_owned(), key: to });
-        rule
-    };
-    let outside = from_outside(config, family);
-    vec![
-        [&outside[..], &from_node(Comparison::NotEqual), &pick("services-from-outside")].concat(),
-        pick("services"),
-    ]
 }
 
 /// Ends flows that are meant for a service and go nowhere.
@@ -355,18 +337,4 @@ fn address_type(family: Family) -> DataType {
 /// How many registers an address takes.
 fn words(family: Family) -> u8 {
     address_type(family).words()
-}
-
-/// FNV-1a: the same in every process, for names that have to be found again.
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        self.0 = bytes.iter().fold(self.0, step);
-    }
 }

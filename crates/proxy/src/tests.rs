@@ -163,8 +163,6 @@ fn the_empty_table() {
     same(
         &world.check(),
         "table ip decapod-proxy
-         set picks { type mark : verdict }
-           0 : drop
          chain check
            ip daddr . meta l4proto . th dport @dropped drop
            ip daddr . meta l4proto . th dport @rejected reject
@@ -177,8 +175,10 @@ fn the_empty_table() {
          chain check-prerouting type filter hook prerouting priority -90
            ct state new jump check
          chain dispatch
-           ip saddr != 10.42.0.0/16 fib saddr type != local ip daddr . meta l4proto . th dport map @services-from-outside vmap @picks
-           ip daddr . meta l4proto . th dport map @services vmap @picks
+           ip daddr . meta l4proto . th dport vmap @affinity
+         chain dispatch-from-outside
+           ip daddr . meta l4proto . th dport @dropped-from-outside drop
+           ip daddr . meta l4proto . th dport vmap @affinity-from-outside
          chain firewall-output type filter hook output priority -110
            ct state new jump check-firewall
          chain firewall-prerouting type filter hook prerouting priority -110
@@ -191,6 +191,7 @@ fn the_empty_table() {
            ct status dnat fib saddr type local ct original ip daddr . meta l4proto . ct original proto-dst @external-local masquerade fully-random
            ct status dnat ip saddr != 10.42.0.0/16 ct original ip daddr @cluster-ips masquerade fully-random
          chain nat-prerouting type nat hook prerouting priority -100
+           ip saddr != 10.42.0.0/16 fib saddr type != local jump dispatch-from-outside
            jump dispatch",
     );
 }
@@ -205,25 +206,41 @@ fn a_service_comes_changes_and_goes() {
     );
     same(
         &world.run("endpoints web tcp/8080 10.42.0.5 10.42.1.5@there 10.42.1.6@there"),
-        "add chain pick-3
-         add rule pick-3 dnat to ip daddr . meta l4proto . th dport . numgen random mod 3 map @endpoints
+        "add set services-3 { type ipv4_addr . inet_proto . inet_service }
          delete element rejected { 10.43.0.1 . tcp . 80 }
          add element endpoints { 10.43.0.1 . tcp . 80 . 0 : 10.42.0.5 . 8080, 10.43.0.1 . tcp . 80 . 1 : 10.42.1.5 . 8080, 10.43.0.1 . tcp . 80 . 2 : 10.42.1.6 . 8080 }
          add element hairpin { 10.42.0.5 . 10.42.0.5 }
-         add element picks { 3 : goto pick-3 }
-         add element services { 10.43.0.1 . tcp . 80 : 3 }",
+         add element services-3 { 10.43.0.1 . tcp . 80 }
+         flush chain dispatch-from-outside
+         add rule dispatch-from-outside ip daddr . meta l4proto . th dport @dropped-from-outside drop
+         add rule dispatch-from-outside ip daddr . meta l4proto . th dport vmap @affinity-from-outside
+         flush chain dispatch
+         add rule dispatch ip daddr . meta l4proto . th dport vmap @affinity
+         add rule dispatch ip daddr . meta l4proto . th dport @services-3 dnat to ip daddr . meta l4proto . th dport . numgen random mod 3 map @endpoints",
     );
     // One of many: what changes is its place, and how many there are.
     same(
         &world.run("endpoints web tcp/8080 10.42.1.5@there 10.42.1.6@there"),
-        "add chain pick-2
-         add rule pick-2 dnat to ip daddr . meta l4proto . th dport . numgen random mod 2 map @endpoints
+        "add set services-2 { type ipv4_addr . inet_proto . inet_service }
          delete element endpoints { 10.43.0.1 . tcp . 80 . 0 : 10.42.0.5 . 8080, 10.43.0.1 . tcp . 80 . 2 : 10.42.1.6 . 8080 }
          delete element hairpin { 10.42.0.5 . 10.42.0.5 }
-         delete element services { 10.43.0.1 . tcp . 80 : 3 }
+         delete element services-3 { 10.43.0.1 . tcp . 80 }
          add element endpoints { 10.43.0.1 . tcp . 80 . 0 : 10.42.1.6 . 8080 }
-         add element picks { 2 : goto pick-2 }
-         add element services { 10.43.0.1 . tcp . 80 : 2 }",
+         add element services-2 { 10.43.0.1 . tcp . 80 }
+         flush chain dispatch-from-outside
+         add rule dispatch-from-outside ip daddr . meta l4proto . th dport @dropped-from-outside drop
+         add rule dispatch-from-outside ip daddr . meta l4proto . th dport vmap @affinity-from-outside
+         flush chain dispatch
+         add rule dispatch ip daddr . meta l4proto . th dport vmap @affinity
+         add rule dispatch ip daddr . meta l4proto . th dport @services-2 dnat to ip daddr . meta l4proto . th dport . numgen random mod 2 map @endpoints
+         delete set services-3",
+    );
+    // Another of a kind that is known: nothing but elements.
+    same(
+        &world.run("service more 10.43.0.2 tcp/80\nendpoints more tcp/8080 10.42.1.7@there 10.42.1.8@there"),
+        "add element cluster-ips { 10.43.0.2 }
+         add element endpoints { 10.43.0.2 . tcp . 80 . 0 : 10.42.1.7 . 8080, 10.43.0.2 . tcp . 80 . 1 : 10.42.1.8 . 8080 }
+         add element services-2 { 10.43.0.2 . tcp . 80 }",
     );
     world.check();
     same(&world.run("endpoints web tcp/8080 10.42.1.6@there 10.42.1.5@there"), "");
@@ -240,16 +257,16 @@ fn all_kinds_of_addresses() {
          endpoints web tcp/8080 10.42.0.5",
     );
     let table = world.check();
-    for line in [
-        "10.43.0.1 . tcp . 80 : 1",
-        "192.0.2.1 . tcp . 30080 : 1",
-        "198.51.100.1 . tcp . 80 : 1",
-        "198.51.100.2 . tcp . 80 : 1",
-        "192.0.2.1 . tcp . 30080 . 0 : 10.42.0.5 . 8080",
-        "ip saddr 203.0.113.0/24 return",
-    ] {
+    for line in ["192.0.2.1 . tcp . 30080 . 0 : 10.42.0.5 . 8080", "ip saddr 203.0.113.0/24 return"] {
         assert!(table.contains(line), "{line} is not in\n{table}");
     }
+    let all = [
+        "10.43.0.1 . tcp . 80",
+        "192.0.2.1 . tcp . 30080",
+        "198.51.100.1 . tcp . 80",
+        "198.51.100.2 . tcp . 80",
+    ];
+    assert_eq!(elements(&table, "services-1"), all);
     let masqueraded = ["192.0.2.1 . tcp . 30080", "198.51.100.1 . tcp . 80", "198.51.100.2 . tcp . 80"];
     assert_eq!(elements(&table, "external"), masqueraded);
     let walls: Vec<&str> = table.lines().filter(|line| line.contains(": jump firewall-")).collect();
@@ -265,21 +282,15 @@ fn traffic_that_stays_on_its_node() {
          endpoints web tcp/8080 10.42.0.5 10.42.1.5@there",
     );
     let table = world.check();
-    for line in [
-        "10.43.0.1 . tcp . 80 : 2",
-        "192.0.2.1 . tcp . 30080 : 2",
-        "192.0.2.1 . tcp . 30080 : 65537",
-        "65537 : goto pick-outside-1",
-        "192.0.2.1 . tcp . 30080 . 65536 : 10.42.0.5 . 8080",
-    ] {
-        assert!(table.contains(line), "{line} is not in\n{table}");
-    }
+    assert!(table.contains("192.0.2.1 . tcp . 30080 . 65536 : 10.42.0.5 . 8080"), "{table}");
+    assert_eq!(elements(&table, "services-2"), ["10.43.0.1 . tcp . 80", "192.0.2.1 . tcp . 30080"]);
+    assert_eq!(elements(&table, "services-from-outside-1"), ["192.0.2.1 . tcp . 30080"]);
     assert_eq!(elements(&table, "external-local"), ["192.0.2.1 . tcp . 30080"]);
     // None here: dropped from outside, still fine from inside.
     world.run("endpoints web tcp/8080 10.42.1.5@there");
     let table = world.check();
-    assert_eq!(elements(&table, "services-from-outside"), ["192.0.2.1 . tcp . 30080 : 0"]);
-    assert_eq!(elements(&table, "services"), ["10.43.0.1 . tcp . 80 : 1", "192.0.2.1 . tcp . 30080 : 1"]);
+    assert_eq!(elements(&table, "dropped-from-outside"), ["192.0.2.1 . tcp . 30080"]);
+    assert_eq!(elements(&table, "services-1"), ["10.43.0.1 . tcp . 80", "192.0.2.1 . tcp . 30080"]);
     // Ending ones are used when there are no others, for each policy by itself.
     world.run("endpoints web tcp/8080 10.42.0.5@here,terminating 10.42.1.5@there");
     let table = world.check();
@@ -306,30 +317,43 @@ fn clients_that_stay() {
          endpoints web tcp/8080 10.42.0.5 10.42.0.6",
     );
     let table = world.check();
-    let chain: Vec<&str> =
-        table.lines().skip_while(|line| !line.contains("chain pick-2-affinity-60")).take(4).collect();
     same(
-        &chain.join("\n"),
-        "chain pick-2-affinity-60
-         KNOWN
-         NEW
-         FULL",
+        &affinity_rules(&table),
+        "ip saddr @0 update @0 { ip saddr timeout 60s } dnat to 10.42.0.5 . 8080
+         ip saddr @1 update @1 { ip saddr timeout 60s } dnat to 10.42.0.6 . 8080
+         numgen random mod 2 0 update @0 { ip saddr timeout 60s } dnat to 10.42.0.5 . 8080
+         numgen random mod 1 0 update @1 { ip saddr timeout 60s } dnat to 10.42.0.6 . 8080",
     );
-    assert_eq!(
-        elements(&table, "affinity-places"),
-        ["10.43.0.1 . tcp . 80 . 0 : 1", "10.43.0.1 . tcp . 80 . 1 : 2"]
+    assert!(elements(&table, "affinity")[0].starts_with("10.43.0.1 . tcp . 80 : goto affinity-"), "{table}");
+    // What is still an endpoint keeps its clients.
+    let told = world.run("endpoints web tcp/8080 10.42.0.6 10.42.0.7");
+    assert_eq!(told.matches("add set clients-").count(), 1, "{told}");
+    assert_eq!(told.matches("delete set clients-").count(), 1, "{told}");
+    world.check();
+    // Both ways of one frontend.
+    world.run(
+        "service web 10.43.0.1 tcp/80:30080 affinity=60 external-local
+         endpoints web tcp/8080 10.42.0.6 10.42.0.7@there",
     );
-    let told = world.run("endpoints web tcp/8080 10.42.0.5");
-    assert!(
-        told.contains("delete element affinity-endpoints { 10.43.0.1 . tcp . 80 . 2 : 10.42.0.6 . 8080 }"),
-        "{told}"
-    );
-    // What is still an endpoint keeps its token, whatever its place.
-    world.run("endpoints web tcp/8080 10.42.0.4 10.42.0.5");
     let table = world.check();
-    let tokens =
-        ["10.43.0.1 . tcp . 80 . 1 : 10.42.0.5 . 8080", "10.43.0.1 . tcp . 80 . 2 : 10.42.0.4 . 8080"];
-    assert_eq!(elements(&table, "affinity-endpoints"), tokens);
+    assert!(elements(&table, "affinity-from-outside")[0].ends_with("-local"), "{table}");
+    world.run("service web 10.43.0.1 tcp/80");
+    let table = world.check();
+    assert_eq!(elements(&table, "services-2"), ["10.43.0.1 . tcp . 80"]);
+    assert_eq!(elements(&table, "affinity"), Vec::<&str>::new());
+    assert!(!table.contains("clients-"), "{table}");
+}
+
+/// The rules of the first affinity, the hashes in sets' names as numbers.
+fn affinity_rules(ruleset: &str) -> String {
+    let of_chain = ruleset.lines().skip_while(|line| !line.contains("chain affinity-")).skip(1);
+    let lines: Vec<&str> = of_chain.take_while(|line| line.starts_with("    ")).collect();
+    let words = lines.iter().flat_map(|line| line.split(' '));
+    let mut names: Vec<&str> = words.filter(|word| word.starts_with("@clients-")).collect();
+    names.dedup();
+    names.truncate(2);
+    let numbered = |text: String, (number, name): (usize, &str)| text.replace(name, &format!("@{number}"));
+    names.into_iter().enumerate().fold(lines.join("\n"), numbered)
 }
 
 #[test]

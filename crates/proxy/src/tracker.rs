@@ -120,7 +120,7 @@ impl Tracker {
         let service = self.services.get(key)?;
         let slices = self.slices.get(key);
         let slices = slices.into_iter().flat_map(BTreeMap::values);
-        Some(compile(service, slices, &self.node, family))
+        Some(compile(key, service, slices, &self.node, family))
     }
 
     /// How many services there are.

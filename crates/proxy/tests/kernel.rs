@@ -12,6 +12,8 @@ use decapod_api::{Object, Status};
 use decapod_client::{Client, List, Reply, Request, Transport, Verb, WatchEvent};
 use decapod_proxy::{Kernel, Proxy, ProxyConfig, uninstall};
 use decapod_sys::Env;
+use decapod_sys::conntrack::FakeConntrack;
+use decapod_sys::nftables::NftablesRecorder;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -26,6 +28,11 @@ struct Api {
 }
 
 impl Api {
+    fn new() -> Arc<Api> {
+        let revision = std::sync::atomic::AtomicU64::new(1);
+        Arc::new(Api { objects: Mutex::default(), events: broadcast::channel(1000).0, revision })
+    }
+
     fn put(&self, resource: &str, name: &str, mut object: Value) {
         let revision = self.revision.fetch_add(1, Ordering::SeqCst) + 1;
         object["metadata"]["name"] = json!(name);
@@ -146,11 +153,7 @@ impl Cluster {
             world.config.cluster_cidrs.clone(),
             world.config.service_cidrs.clone(),
         );
-        let api = Arc::new(Api {
-            objects: Mutex::default(),
-            events: broadcast::channel(1000).0,
-            revision: std::sync::atomic::AtomicU64::new(1),
-        });
+        let api = Api::new();
         let addresses = json!([{ "type": "InternalIP", "address": NODE }, { "type": "InternalIP", "address": "2001:db8::1" }]);
         api.put("nodes", "here", json!({ "metadata": {}, "status": { "addresses": addresses } }));
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -214,6 +217,20 @@ fn port(protocol: &str, node_port: u16) -> Value {
     json!([{ "name": "", "protocol": protocol, "port": 80, "targetPort": 80, "nodePort": node_port }])
 }
 
+/// Whoever looks with the distribution's `nft` has to be able to read what is there.
+fn nft_reads(world: &World) {
+    let listed = world.node.run(|| std::process::Command::new("nft").args(["list", "ruleset"]).output());
+    match listed.expect("node") {
+        Err(error) => println!("not looked at with nft: {error}"),
+        Ok(listed) => {
+            let (text, errors) =
+                (String::from_utf8_lossy(&listed.stdout), String::from_utf8_lossy(&listed.stderr));
+            assert!(listed.status.success(), "{errors}");
+            assert!(text.contains("chain dispatch"), "{text}");
+        }
+    }
+}
+
 #[test]
 fn services_are_reached_every_way() {
     if !is_root() {
@@ -250,6 +267,7 @@ fn services_are_reached_every_way() {
     assert_eq!(ask(&client.namespace, "10.43.0.1:81"), "refused");
     assert_eq!(ask(&world.node, "10.43.0.1:81"), "refused");
     assert_eq!(ask(&client.namespace, "10.43.9.9:9"), "silent");
+    nft_reads(world);
     // One endpoint less, then none, then none of the service.
     cluster.change(|api| api.endpoints("web", "TCP", 80, &[(&b, "")]));
     assert_eq!(answers(|| ask(&client.namespace, "10.43.0.1:80")), set(&["b"]));
@@ -346,6 +364,8 @@ fn clients_stay_with_their_endpoint() {
     }
     assert!(chosen.len() > 1, "six clients chose one of four endpoints");
     assert_eq!(answers(|| ask(&world.outside, &format!("{NODE}:30080"))).len(), 1);
+
+    nft_reads(world);
     // The endpoint goes: the client goes elsewhere and stays there, also when the first comes back.
     let first = who(&ask(&clients[0].namespace, "10.43.0.1:80"));
     let others: Vec<(&Pod, &str)> = all.iter().filter(|(pod, _)| pod.name != first).copied().collect();
@@ -429,6 +449,33 @@ fn six_works_as_four() {
     assert_eq!(ask(&client.namespace, "10.43.0.1:80"), "refused", "no endpoints of that family");
     assert_eq!(ask(&client.namespace, "[fd43::1]:81"), "refused");
     assert_eq!(who(&ask(&a.namespace, &format!("[{OUTSIDE6}]:80"))), "outside");
+}
+
+#[test]
+fn a_refused_sync_is_tried_again() {
+    let (nftables, conntrack) = (Arc::new(NftablesRecorder::default()), Arc::new(FakeConntrack::default()));
+    let kernel = Kernel { nftables: nftables.clone(), conntrack };
+    let api = Api::new();
+    api.put("nodes", "here", json!({ "metadata": {} }));
+    api.service("web", json!({ "clusterIP": "10.43.0.1", "ports": port("TCP", 0) }));
+    let cidr = |text: &str| vec![text.parse().expect("network")];
+    let config = ProxyConfig::new("", "here", cidr("10.42.0.0/16"), cidr("10.43.0.0/16"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("runtime").block_on(async {
+        let env = Env::system();
+        nftables.refuse(2);
+        let proxy = Proxy::start(&env, &Client::new(api.clone()), config, kernel);
+        proxy.synced().await;
+        assert_eq!(proxy.metrics().failures.load(Ordering::SeqCst), 2);
+        // A change that is refused ends in the whole table anew.
+        nftables.refuse(1);
+        api.service("more", json!({ "clusterIP": "10.43.0.2", "ports": port("TCP", 0) }));
+        while proxy.metrics().full_syncs.load(Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(nftables.ruleset().contains("10.43.0.2 . tcp . 80"), "{}", nftables.ruleset());
+        env.shutdown().await;
+    });
 }
 
 #[test]

@@ -127,7 +127,10 @@ impl Classes {
     /// Forgets classes without pods when there are many of them.
     fn sweep(&mut self) {
         let idle = self.ids.values().filter(|id| self.classes[**id].is_idle());
-        if self.ids.len() < MAX_IDLE || self.ids.len() % MAX_IDLE != 0 || idle.count() < MAX_IDLE / 2 {
+        if self.ids.len() < MAX_IDLE
+            || !self.ids.len().is_multiple_of(MAX_IDLE)
+            || idle.count() < MAX_IDLE / 2
+        {
             return;
         }
         let Classes { ids, classes, free, .. } = self;

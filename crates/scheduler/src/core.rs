@@ -200,7 +200,7 @@ impl Core {
             Decision::NoNodes => {
                 // Any new node will do, which is what NodeName waits for.
                 self.queue.refused(&pod.uid, vec!["NodeName"], now);
-                self.turn_away(pod, NO_NODES.to_owned(), false)
+                self.turn_away(pod, NO_NODES.to_owned(), false, now)
             }
             Decision::NoFit(diagnosis) => self.refuse(pod, diagnosis, now, chance),
         })
@@ -229,23 +229,33 @@ impl Core {
                 let disappointed: Vec<Arc<PodInfo>> =
                     self.snapshot.nominated().filter(lower).cloned().collect();
                 disappointed.iter().for_each(|other| drop(self.snapshot.denominate(&other.uid)));
-                self.snapshot.nominate(PodInfo { nominated: node.clone(), ..(*pod).clone() });
+                // It is known at once, not only when the API server tells of it: or the next attempt takes more victims.
+                let promised = PodInfo { nominated: node.clone(), ..(*pod).clone() };
+                self.snapshot.nominate(promised.clone());
+                self.queue.update(Arc::new(promised), None, false, now);
                 Action::Preempt { message: diagnosis.to_string(), pod, node, victims, disappointed }
             }
             Err(reason) => {
                 diagnosis.afterwards = format!("{NO_CLAIMS}, {}", reason.message);
-                self.turn_away(pod, diagnosis.to_string(), reason.still_nominated)
+                self.turn_away(pod, diagnosis.to_string(), reason.still_nominated, now)
             }
         }
     }
 
-    fn turn_away(&mut self, pod: Arc<PodInfo>, message: String, still_nominated: bool) -> Action {
+    fn turn_away(
+        &mut self,
+        pod: Arc<PodInfo>,
+        message: String,
+        still_nominated: bool,
+        now: Duration,
+    ) -> Action {
         let nominated = pod.nominated.clone();
         if still_nominated || nominated.is_empty() {
             return Action::Refuse { pod, message, nominated };
         }
         self.snapshot.denominate(&pod.uid);
         let pod = Arc::new(PodInfo { nominated: Str::default(), ..(*pod).clone() });
+        self.queue.update(pod.clone(), None, false, now);
         Action::Refuse { pod, message, nominated }
     }
 

@@ -77,37 +77,30 @@ pub trait Plugin: Send + Sync {
     }
 
     /// Why `pod` must not be scheduled yet.
-    fn gate(&self, pod: &PodInfo) -> Option<String> {
-        let _ = pod;
+    fn gate(&self, _pod: &PodInfo) -> Option<String> {
         None
     }
 
     /// Asks for counts and domains.
-    fn needs(&self, cycle: Cycle<'_>, needs: &mut Needs) {
-        let _ = (cycle, needs);
-    }
+    fn needs(&self, _cycle: Cycle<'_>, _needs: &mut Needs) {}
 
     /// Narrows the search, when the pod names its nodes.
-    fn narrow(&self, cycle: Cycle<'_>) -> Narrow {
-        let _ = cycle;
+    fn narrow(&self, _cycle: Cycle<'_>) -> Narrow {
         Narrow::All
     }
 
     /// The filter for this pod; `None` when it lets every node pass.
-    fn filter<'c>(&self, cycle: Cycle<'c>) -> Option<Box<dyn Filter + 'c>> {
-        let _ = cycle;
+    fn filter<'c>(&self, _cycle: Cycle<'c>) -> Option<Box<dyn Filter + 'c>> {
         None
     }
 
     /// The scorer for this pod among the `feasible` nodes; `None` when all would score the same.
-    fn score<'c>(&self, cycle: Cycle<'c>, feasible: &'c [Slot]) -> Option<Box<dyn Score + 'c>> {
-        let _ = (cycle, feasible);
+    fn score<'c>(&self, _cycle: Cycle<'c>, _feasible: &'c [Slot]) -> Option<Box<dyn Score + 'c>> {
         None
     }
 
     /// Whether `event` may let `pod` through, which this plugin has refused.
-    fn hint(&self, cycle: Cycle<'_>, event: &Event) -> bool {
-        let _ = (cycle, event);
+    fn hint(&self, _cycle: Cycle<'_>, _event: &Event) -> bool {
         false
     }
 }
@@ -145,9 +138,7 @@ pub trait Score {
     }
 
     /// Makes raw `scores` of `nodes` into ones of `0..=MAX_SCORE`.
-    fn normalize(&self, nodes: &[Slot], scores: &mut [i64]) {
-        let _ = (nodes, scores);
-    }
+    fn normalize(&self, _nodes: &[Slot], _scores: &mut [i64]) {}
 }
 
 // === impl Cycle ===

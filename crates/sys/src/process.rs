@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
+use tokio::io::unix::AsyncFd;
 
 /// How long a killed process may take to end.
 const KILL_WAIT: Duration = Duration::from_secs(5);
@@ -38,6 +39,14 @@ pub fn signal(pidfd: &OwnedFd, force: bool) -> io::Result<()> {
 pub fn wait(pidfd: &OwnedFd, timeout: Duration) -> bool {
     let timeout = Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: timeout.subsec_nanos().into() };
     poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&timeout)).is_ok_and(|ready| ready > 0)
+}
+
+/// Returns when the process has ended. Call it within a tokio runtime.
+#[allow(unsafe_code, reason = "only the caller can promise that the descriptor stays open")]
+pub async fn ended(pidfd: OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor is owned, so it stays open and the same until the registration is dropped with it.
+    let registered = unsafe { AsyncFd::register(pidfd) }?;
+    registered.readable().await.map(drop)
 }
 
 /// Kills a process and waits until it has ended; fine if it is not there.

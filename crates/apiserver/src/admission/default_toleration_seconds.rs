@@ -30,8 +30,7 @@ impl Plugin for DefaultTolerationSeconds {
                 (key == taint || key.is_empty()) && matches!(effect, "NoExecute" | "")
             };
             if !attributes.object.list_at(&["spec", "tolerations"]).iter().any(tolerated) {
-                let toleration =
-                    value!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS});
+                let toleration = value!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS});
                 attributes.object.entry_at(&["spec", "tolerations"]).ensure_list().push(toleration);
             }
         }

@@ -39,9 +39,15 @@ impl Plugin for LimitRanger {
         }
         let mut set: Vec<String> = Vec::new();
         for range in lookup.drafts("", "limitranges", attributes.namespace) {
-            for item in range.list_at(&["spec", "limits"]).iter().filter(|item| item.str_at(&["type"]) == Some("Container")) {
+            for item in range
+                .list_at(&["spec", "limits"])
+                .iter()
+                .filter(|item| item.str_at(&["type"]) == Some("Container"))
+            {
                 for field in ["containers", "initContainers"] {
-                    let Some(containers) = attributes.object.at_mut(&["spec", field]).and_then(Value::as_list_mut) else {
+                    let Some(containers) =
+                        attributes.object.at_mut(&["spec", field]).and_then(Value::as_list_mut)
+                    else {
                         continue;
                     };
                     containers.iter_mut().for_each(|container| set.extend(fill(container, item, field)));
@@ -69,12 +75,19 @@ impl Plugin for LimitRanger {
                         }
                     }
                     ("Pod", true) => {
-                        let (requests, limits) = (sum(&attributes.object, "requests"), sum(&attributes.object, "limits"));
-                        problems.extend(Measured { kind: "Pod", requests: &requests, limits: &limits }.check(item));
+                        let (requests, limits) =
+                            (sum(&attributes.object, "requests"), sum(&attributes.object, "limits"));
+                        problems.extend(
+                            Measured { kind: "Pod", requests: &requests, limits: &limits }.check(item),
+                        );
                     }
                     ("PersistentVolumeClaim", false) => {
-                        let requests = attributes.object.at(&["spec", "resources", "requests"]).unwrap_or(&null);
-                        problems.extend(Measured { kind: "PersistentVolumeClaim", requests, limits: requests }.check(item));
+                        let requests =
+                            attributes.object.at(&["spec", "resources", "requests"]).unwrap_or(&null);
+                        problems.extend(
+                            Measured { kind: "PersistentVolumeClaim", requests, limits: requests }
+                                .check(item),
+                        );
                     }
                     _ => {}
                 }
@@ -97,9 +110,12 @@ fn fill(container: &mut Value, item: &Value, field: &str) -> Vec<String> {
     let name = container.str_at(&["name"]).unwrap_or_default().to_owned();
     let what = if field == "initContainers" { "init container" } else { "container" };
     let mut said = Vec::new();
-    for (kind, word, defaults) in [("requests", "request", "defaultRequest"), ("limits", "limit", "default")] {
+    for (kind, word, defaults) in [("requests", "request", "defaultRequest"), ("limits", "limit", "default")]
+    {
         let mut names = Vec::new();
-        for (resource, quantity) in item.get(defaults).and_then(Value::as_map).iter().flat_map(|map| map.iter()) {
+        for (resource, quantity) in
+            item.get(defaults).and_then(Value::as_map).iter().flat_map(|map| map.iter())
+        {
             let path = ["resources", kind, resource.as_str()];
             // A request that is absent follows its limit, which the kind's defaulting has put there already.
             if container.at(&path).is_none() {
@@ -118,8 +134,12 @@ fn fill(container: &mut Value, item: &Value, field: &str) -> Vec<String> {
 fn sum(pod: &Value, kind: &str) -> Value {
     let mut total = Value::map();
     let mut add = |container: &Value, add: bool| {
-        for (resource, text) in container.at(&["resources", kind]).and_then(Value::as_map).iter().flat_map(|map| map.iter()) {
-            let (Some(quantity), before) = (parse(text), total.get(resource).and_then(parse)) else { continue };
+        for (resource, text) in
+            container.at(&["resources", kind]).and_then(Value::as_map).iter().flat_map(|map| map.iter())
+        {
+            let (Some(quantity), before) = (parse(text), total.get(resource).and_then(parse)) else {
+                continue;
+            };
             let sum = match before {
                 None => quantity,
                 Some(before) if add => before.plus(quantity),
@@ -156,17 +176,23 @@ impl<'a> Measured<'a> {
         let mut problems = Vec::new();
         let bounds = |field: &'static str| {
             let map = item.get(field).and_then(Value::as_map);
-            map.into_iter().flat_map(|map| map.iter()).filter_map(|(resource, value)| Some((resource.as_str(), parse(value)?)))
+            map.into_iter()
+                .flat_map(|map| map.iter())
+                .filter_map(|(resource, value)| Some((resource.as_str(), parse(value)?)))
         };
         for (resource, min) in bounds("min") {
             let (request, limit) = self.get(resource);
             match (request, limit) {
-                (None, _) => problems.push(format!("minimum {resource} usage per {kind} is {min}.  No request is specified")),
+                (None, _) => problems
+                    .push(format!("minimum {resource} usage per {kind} is {min}.  No request is specified")),
                 (Some(request), _) if compare(request, min) == Ordering::Less => {
-                    problems.push(format!("minimum {resource} usage per {kind} is {min}, but request is {request}"));
+                    problems.push(format!(
+                        "minimum {resource} usage per {kind} is {min}, but request is {request}"
+                    ));
                 }
                 (_, Some(limit)) if compare(limit, min) == Ordering::Less => {
-                    problems.push(format!("minimum {resource} usage per {kind} is {min}, but limit is {limit}"));
+                    problems
+                        .push(format!("minimum {resource} usage per {kind} is {min}, but limit is {limit}"));
                 }
                 _ => {}
             }
@@ -175,13 +201,18 @@ impl<'a> Measured<'a> {
             let (request, limit) = self.get(resource);
             match (request, limit) {
                 (_, None) if kind != "PersistentVolumeClaim" => {
-                    problems.push(format!("maximum {resource} usage per {kind} is {max}.  No limit is specified"));
+                    problems.push(format!(
+                        "maximum {resource} usage per {kind} is {max}.  No limit is specified"
+                    ));
                 }
                 (_, Some(limit)) if compare(limit, max) == Ordering::Greater => {
-                    problems.push(format!("maximum {resource} usage per {kind} is {max}, but limit is {limit}"));
+                    problems
+                        .push(format!("maximum {resource} usage per {kind} is {max}, but limit is {limit}"));
                 }
                 (Some(request), _) if compare(request, max) == Ordering::Greater => {
-                    problems.push(format!("maximum {resource} usage per {kind} is {max}, but request is {request}"));
+                    problems.push(format!(
+                        "maximum {resource} usage per {kind} is {max}, but request is {request}"
+                    ));
                 }
                 _ => {}
             }

@@ -38,7 +38,8 @@ impl Plugin for NamespaceLifecycle {
         }
         let namespace = lookup.object("", "namespaces", "", attributes.namespace);
         let Some(namespace) = namespace else {
-            let resource = decapod_api::meta::GroupResource { group: "".into(), resource: "namespaces".into() };
+            let resource =
+                decapod_api::meta::GroupResource { group: "".into(), resource: "namespaces".into() };
             return Err(Status::not_found(&resource, attributes.namespace));
         };
         if namespace.text(&["status", "phase"]).as_deref() != Some("Terminating") {

@@ -74,7 +74,9 @@ fn pod(attributes: &Attributes, node: &str, lookup: &dyn Lookup) -> Result<(), S
         (Operation::Delete, "") | (Operation::Update, "status") | (Operation::Create, "eviction") => {
             match attributes.old.is_none_or(bound_here) {
                 true => Ok(()),
-                false => Err(attributes.forbid(&format!("node {node:?} can only delete or update pods with spec.nodeName set to itself"))),
+                false => Err(attributes.forbid(&format!(
+                    "node {node:?} can only delete or update pods with spec.nodeName set to itself"
+                ))),
             }
         }
         (_, subresource) => Err(attributes.forbid(&format!("unexpected operation on pods/{subresource}"))),
@@ -85,14 +87,18 @@ fn mirror_pod(attributes: &Attributes, node: &str, lookup: &dyn Lookup) -> Resul
     let pod = &attributes.object;
     let refuse = |why: String| Err(attributes.forbid(&why));
     if pod.at(&["metadata", "annotations", MIRROR]).is_none() {
-        return refuse(format!("pod does not have {MIRROR:?} annotation, node {node:?} can only create mirror pods"));
+        return refuse(format!(
+            "pod does not have {MIRROR:?} annotation, node {node:?} can only create mirror pods"
+        ));
     }
     if pod.str_at(&["spec", "nodeName"]) != Some(node) {
         return refuse(format!("node {node:?} can only create pods with spec.nodeName set to itself"));
     }
     let owners = pod.list_at(&["metadata", "ownerReferences"]);
     let own_uid = lookup.object("", "nodes", "", node).map(|object| object.uid().into_owned());
-    if owners.iter().any(|owner| owner.str_at(&["uid"]).map(str::to_owned) != own_uid || owner.str_at(&["kind"]) != Some("Node")) {
+    if owners.iter().any(|owner| {
+        owner.str_at(&["uid"]).map(str::to_owned) != own_uid || owner.str_at(&["kind"]) != Some("Node")
+    }) {
         return refuse(format!("node {node:?} can only create pods with an owner reference set to itself"));
     }
     if !pod.str_at(&["spec", "serviceAccountName"]).unwrap_or_default().is_empty() {
@@ -120,7 +126,9 @@ fn own_node(attributes: &Attributes, node: &str) -> Result<(), Status> {
         return refuse(format!("node {node:?} is not allowed to modify node {:?}", object_name(attributes)));
     }
     let new = &attributes.object;
-    let labels = |value: &Value| value.at(&["metadata", "labels"]).and_then(Value::as_map).cloned().unwrap_or_default();
+    let labels = |value: &Value| {
+        value.at(&["metadata", "labels"]).and_then(Value::as_map).cloned().unwrap_or_default()
+    };
     let (before, after) = (attributes.old.map(labels).unwrap_or_default(), labels(new));
     let changed = after
         .iter()
@@ -133,7 +141,9 @@ fn own_node(attributes: &Attributes, node: &str) -> Result<(), Status> {
         }
     }
     if let Some(old) = attributes.old {
-        for (path, what) in [(["spec", "taints"], "taints"), (["metadata", "ownerReferences"], "ownerReferences")] {
+        for (path, what) in
+            [(["spec", "taints"], "taints"), (["metadata", "ownerReferences"], "ownerReferences")]
+        {
             if old.list_at(&path) != new.list_at(&path) && attributes.subresource.is_empty() {
                 return refuse(format!("node {node:?} is not allowed to modify {what}"));
             }
@@ -147,6 +157,11 @@ fn may_set(label: &str) -> bool {
     if label.starts_with(RESTRICTED) {
         return false;
     }
-    let reserved = prefix == "kubernetes.io" || prefix == "k8s.io" || prefix.ends_with(".kubernetes.io") || prefix.ends_with(".k8s.io");
-    !reserved || ALLOWED_LABELS.contains(&label) || ALLOWED_PREFIXES.iter().any(|allowed| label.starts_with(allowed))
+    let reserved = prefix == "kubernetes.io"
+        || prefix == "k8s.io"
+        || prefix.ends_with(".kubernetes.io")
+        || prefix.ends_with(".k8s.io");
+    !reserved
+        || ALLOWED_LABELS.contains(&label)
+        || ALLOWED_PREFIXES.iter().any(|allowed| label.starts_with(allowed))
 }

@@ -41,18 +41,28 @@ impl Plugin for Priority {
             "" => default_class(lookup),
             name => {
                 let class = lookup.draft(GROUP, "priorityclasses", "", name);
-                Some(class.ok_or_else(|| attributes.forbid(&format!("no PriorityClass with name {name} was found")))?)
+                Some(class.ok_or_else(|| {
+                    attributes.forbid(&format!("no PriorityClass with name {name} was found"))
+                })?)
             }
         };
         let priority = class.as_ref().and_then(|class| class.int_at(&["value"])).unwrap_or(0);
         let asked = attributes.object.int_at(&["spec", "priority"]);
         if asked.is_some_and(|asked| asked != priority) {
             let why = "the integer value of priority ";
-            let why = format!("{why}({}) must not be provided in pod spec; priority admission controller computed {priority} from the given PriorityClass name", asked.unwrap_or(0));
+            let why = format!(
+                "{why}({}) must not be provided in pod spec; priority admission controller computed {priority} from the given PriorityClass name",
+                asked.unwrap_or(0)
+            );
             return Err(attributes.forbid(&why));
         }
-        let policy = class.as_ref().and_then(|class| class.str_at(&["preemptionPolicy"])).unwrap_or("PreemptLowerPriority");
-        if let (Some(name), "") = (class.as_ref().and_then(|class| class.str_at(&["metadata", "name"])), named.as_str()) {
+        let policy = class
+            .as_ref()
+            .and_then(|class| class.str_at(&["preemptionPolicy"]))
+            .unwrap_or("PreemptLowerPriority");
+        if let (Some(name), "") =
+            (class.as_ref().and_then(|class| class.str_at(&["metadata", "name"])), named.as_str())
+        {
             attributes.object.set_at(&["spec", "priorityClassName"], name);
         }
         attributes.object.set_at(&["spec", "priority"], priority);
@@ -63,12 +73,16 @@ impl Plugin for Priority {
     }
 
     fn validate(&self, attributes: &Attributes, lookup: &dyn Lookup) -> Result<(), Status> {
-        if !attributes.is(GROUP, "priorityclasses") || attributes.object.at(&["globalDefault"]) != Some(&Value::Bool(true)) {
+        if !attributes.is(GROUP, "priorityclasses")
+            || attributes.object.at(&["globalDefault"]) != Some(&Value::Bool(true))
+        {
             return Ok(());
         }
         match default_class(lookup).as_ref().and_then(|class| class.str_at(&["metadata", "name"])) {
             Some(other) if other != attributes.name => {
-                let why = format!("PriorityClass {other} is already marked as globalDefault. Only one can be marked");
+                let why = format!(
+                    "PriorityClass {other} is already marked as globalDefault. Only one can be marked"
+                );
                 Err(attributes.forbid(&why))
             }
             _ => Ok(()),
@@ -79,5 +93,7 @@ impl Plugin for Priority {
 /// The class of pods that name none: of several defaults, the lowest.
 fn default_class(lookup: &dyn Lookup) -> Option<Value> {
     let classes = lookup.drafts(GROUP, "priorityclasses", "").into_iter();
-    classes.filter(|class| class.at(&["globalDefault"]) == Some(&Value::Bool(true))).min_by_key(|class| class.int_at(&["value"]))
+    classes
+        .filter(|class| class.at(&["globalDefault"]) == Some(&Value::Bool(true)))
+        .min_by_key(|class| class.int_at(&["value"]))
 }

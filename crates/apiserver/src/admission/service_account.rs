@@ -20,7 +20,9 @@ impl Plugin for ServiceAccount {
     }
 
     fn handles(&self, attributes: &Attributes) -> bool {
-        attributes.operation == Operation::Create && attributes.is("", "pods") && attributes.subresource.is_empty()
+        attributes.operation == Operation::Create
+            && attributes.is("", "pods")
+            && attributes.subresource.is_empty()
     }
 
     fn mutate(&self, attributes: &mut Attributes, lookup: &dyn Lookup) -> Result<(), Status> {
@@ -33,7 +35,10 @@ impl Plugin for ServiceAccount {
         }
         let name = attributes.object.str_at(&["spec", "serviceAccountName"]).unwrap_or_default().to_owned();
         let account = lookup.draft("", "serviceaccounts", attributes.namespace, &name).ok_or_else(|| {
-            let why = format!("error looking up service account {}/{name}: serviceaccount \"{name}\" not found", attributes.namespace);
+            let why = format!(
+                "error looking up service account {}/{name}: serviceaccount \"{name}\" not found",
+                attributes.namespace
+            );
             attributes.forbid(&why)
         })?;
         let automount = |value: Option<&Value>| value.and_then(Value::as_bool);
@@ -58,7 +63,10 @@ fn mirror(attributes: &Attributes) -> Result<(), Status> {
         return Err(attributes.forbid("a mirror pod may not reference service accounts"));
     }
     let refers = |volume: &Value| {
-        volume.list_at(&["projected", "sources"]).iter().any(|source| source.get("serviceAccountToken").is_some())
+        volume
+            .list_at(&["projected", "sources"])
+            .iter()
+            .any(|source| source.get("serviceAccountToken").is_some())
     };
     if attributes.object.list_at(&["spec", "volumes"]).iter().any(refers) {
         return Err(attributes.forbid("a mirror pod may not use ServiceAccountToken volume projections"));
@@ -103,7 +111,9 @@ fn mount(pod: &mut Value, _user: &crate::identity::User) {
 fn suffix(pod: &Value) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let text = serde_json::to_string(pod).unwrap_or_default();
-    let mut hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mut out = String::new();
     for _ in 0..5 {
         out.push(char::from(ALPHABET[(hash % ALPHABET.len() as u64) as usize]));

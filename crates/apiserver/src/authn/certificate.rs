@@ -10,6 +10,7 @@ pub fn user(der: &[u8]) -> Option<User> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
-    let groups = subject.iter_organization().filter_map(|group| group.as_str().ok()).map(str::to_owned).collect();
+    let groups =
+        subject.iter_organization().filter_map(|group| group.as_str().ok()).map(str::to_owned).collect();
     (!name.is_empty()).then(|| User { name, groups, ..User::default() })
 }

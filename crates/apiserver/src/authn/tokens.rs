@@ -9,7 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use decapod_api::Status;
 use jiff::Timestamp;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+};
 use serde_json::{Value as Json, json};
 
 use crate::identity::User;
@@ -119,7 +121,11 @@ impl Tokens {
     /// A token that says `claim`.
     pub fn issue(&self, claim: &Claim) -> Result<String, Status> {
         let header = json!({"alg": "ES256", "kid": self.key_id});
-        let message = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claim.to_json(&self.issuer).to_string()));
+        let message = format!(
+            "{}.{}",
+            BASE64.encode(header.to_string()),
+            BASE64.encode(claim.to_json(&self.issuer).to_string())
+        );
         let signature = self
             .key
             .sign(&SystemRandom::new(), message.as_bytes())
@@ -141,7 +147,8 @@ impl Tokens {
             return Err(Error::Expired);
         }
         let wanted = if audiences.is_empty() { &self.audiences } else { audiences };
-        let shared: Vec<String> = wanted.iter().filter(|audience| claim.audiences.contains(audience)).cloned().collect();
+        let shared: Vec<String> =
+            wanted.iter().filter(|audience| claim.audiences.contains(audience)).cloned().collect();
         if shared.is_empty() {
             return Err(Error::Audience(claim.audiences, wanted.to_vec()));
         }

@@ -50,7 +50,9 @@ impl Authorizer for NodeAuthorizer {
             }
             match field.is_used(lookup, node, namespace, name) {
                 true => Decision::Allow(String::new()),
-                false => Decision::Deny(format!("no relationship found between node '{node}' and this object")),
+                false => {
+                    Decision::Deny(format!("no relationship found between node '{node}' and this object"))
+                }
             }
         };
         match (group, resource) {
@@ -68,19 +70,27 @@ impl Authorizer for NodeAuthorizer {
             ("", "serviceaccounts") if subresource == "token" && verb == "create" => {
                 match Field::Account.is_used(lookup, node, namespace, name) {
                     true => Decision::Allow(String::new()),
-                    false => Decision::Deny(format!("no relationship found between node '{node}' and this object")),
+                    false => {
+                        Decision::Deny(format!("no relationship found between node '{node}' and this object"))
+                    }
                 }
             }
             ("", "serviceaccounts") if subresource.is_empty() => used(Field::Account),
-            ("coordination.k8s.io", "leases") => match namespace == "kube-node-lease" && (name == node || verb == "create") {
-                true => Decision::Allow(String::new()),
-                false => deny("can only access leases in the \"kube-node-lease\" system namespace with the same name as the requesting node"),
-            },
+            ("coordination.k8s.io", "leases") => {
+                match namespace == "kube-node-lease" && (name == node || verb == "create") {
+                    true => Decision::Allow(String::new()),
+                    false => deny(
+                        "can only access leases in the \"kube-node-lease\" system namespace with the same name as the requesting node",
+                    ),
+                }
+            }
             ("storage.k8s.io", "csinodes") if name != node && verb != "create" => {
                 deny("can only access CSINode with the same name as the requesting node")
             }
             _ => {
-                let rule = RULES.iter().find(|(g, r, s, verbs)| (*g, *r, *s) == (group, resource, subresource) && verbs.contains(&verb));
+                let rule = RULES.iter().find(|(g, r, s, verbs)| {
+                    (*g, *r, *s) == (group, resource, subresource) && verbs.contains(&verb)
+                });
                 if rule.is_some() { Decision::Allow(String::new()) } else { deny("") }
             }
         }
@@ -106,7 +116,8 @@ impl Field {
     fn is_used(self, lookup: &dyn Lookup, node: &str, namespace: &str, name: &str) -> bool {
         if self == Field::Volume {
             let Some(volume) = lookup.draft("", "persistentvolumes", "", name) else { return false };
-            let claim = |field: &str| volume.str_at(&["spec", "claimRef", field]).unwrap_or_default().to_owned();
+            let claim =
+                |field: &str| volume.str_at(&["spec", "claimRef", field]).unwrap_or_default().to_owned();
             return Field::Claim.is_used(lookup, node, &claim("namespace"), &claim("name"));
         }
         // Only pods of the node are decoded: their node is read off the bytes.
@@ -125,12 +136,17 @@ impl Field {
             Field::Account => names.extend(pod.str_at(&["spec", "serviceAccountName"])),
             Field::Claim => {
                 let volumes = pod.list_at(&["spec", "volumes"]);
-                names.extend(volumes.iter().filter_map(|v| v.str_at(&["persistentVolumeClaim", "claimName"])));
+                names
+                    .extend(volumes.iter().filter_map(|v| v.str_at(&["persistentVolumeClaim", "claimName"])));
             }
             Field::Secret => {
                 let pull = pod.list_at(&["spec", "imagePullSecrets"]);
                 names.extend(pull.iter().filter_map(|secret| secret.str_at(&["name"])));
-                gather(pod, &["secretName", "secretRef", "secretKeyRef", "secret", "nodePublishSecretRef"], &mut names);
+                gather(
+                    pod,
+                    &["secretName", "secretRef", "secretKeyRef", "secret", "nodePublishSecretRef"],
+                    &mut names,
+                );
             }
             Field::ConfigMap => gather(pod, &["configMapRef", "configMapKeyRef", "configMap"], &mut names),
             Field::Volume => {}

@@ -139,7 +139,12 @@ impl Rbac {
             let kind = if namespace.is_empty() { "ClusterRoleBinding" } else { "RoleBinding" };
             let of = if binding.cluster_role { "ClusterRole" } else { "Role" };
             let place = if namespace.is_empty() { String::new() } else { format!("/{namespace}") };
-            format!("RBAC: allowed by {kind} \"{}{place}\" of {of} \"{}\" to {}", object.name(), binding.role, who(user))
+            format!(
+                "RBAC: allowed by {kind} \"{}{place}\" of {of} \"{}\" to {}",
+                object.name(),
+                binding.role,
+                who(user)
+            )
         };
         visitor(&rules, &reason)
     }
@@ -178,8 +183,9 @@ pub fn rules_of_role(draft: &Value) -> Vec<Rule> {
 
 impl Rule {
     fn compile(rule: &Value) -> Rule {
-        let texts =
-            |field: &str| rule.list_at(&[field]).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+        let texts = |field: &str| {
+            rule.list_at(&[field]).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+        };
         Rule {
             verbs: texts("verbs"),
             groups: texts("apiGroups"),
@@ -236,7 +242,9 @@ impl Rule {
             || self.verbs.iter().all(|verb| {
                 self.groups.iter().all(|group| {
                     self.resources.iter().all(|resource| {
-                        any(&self.names).iter().all(|name| owned.iter().any(|rule| rule.has(verb, group, resource, name)))
+                        any(&self.names)
+                            .iter()
+                            .all(|name| owned.iter().any(|rule| rule.has(verb, group, resource, name)))
                     })
                 })
             });
@@ -246,7 +254,9 @@ impl Rule {
     fn has(&self, verb: &str, group: &str, resource: &str, name: &str) -> bool {
         let has = |list: &[String], wanted: &str| list.iter().any(|item| item == "*" || item == wanted);
         let covers = has(&self.resources, resource)
-            || resource.split_once('/').is_some_and(|(_, sub)| self.resources.iter().any(|r| r.strip_prefix("*/") == Some(sub)));
+            || resource
+                .split_once('/')
+                .is_some_and(|(_, sub)| self.resources.iter().any(|r| r.strip_prefix("*/") == Some(sub)));
         let named = self.names.is_empty() || (!name.is_empty() && self.names.iter().any(|n| n == name));
         has(&self.verbs, verb) && has(&self.groups, group) && covers && named
     }

@@ -6,7 +6,7 @@ use decapod_client::{Options, Request, Verb};
 
 use crate::identity::{MASTERS, User};
 use crate::registry::{Context, Lookup, Media, Target};
-use crate::server::Server;
+use crate::server::{KUBELET_CLIENT, Server};
 
 /// One object a line: group (`core` for the empty one), plural, JSON.
 const OBJECTS: &str = include_str!("objects.txt");
@@ -34,20 +34,29 @@ pub async fn reconcile(server: &Server) -> Result<(), Status> {
     Ok(())
 }
 
-async fn ensure(server: &Server, context: &Context, group: &str, plural: &str, json: &str) -> Result<(), Status> {
+async fn ensure(
+    server: &Server,
+    context: &Context,
+    group: &str,
+    plural: &str,
+    json: &str,
+) -> Result<(), Status> {
     let registry = &server.registry;
     let resource = registry.kinds().find(group, plural).ok_or_else(Status::no_such_path)?;
     let wanted: Value = serde_json::from_str(json).map_err(Status::internal)?;
     let text = |field: &str| wanted.str_at(&["metadata", field]).unwrap_or_default().to_owned();
     let (namespace, name) = (text("namespace"), text("name"));
-    let mut request = Request { namespace: namespace.clone(), ..Request::new(Verb::Create, resource.preferred()) };
+    let mut request =
+        Request { namespace: namespace.clone(), ..Request::new(Verb::Create, resource.preferred()) };
     request.body = json.to_owned().into();
     match registry.draft(group, plural, &namespace, &name) {
         None => match registry.handle(context, request, Media::Json).await {
             Err(status) if !status.is_already_exists() => Err(status),
             _ => Ok(()),
         },
-        Some(current) if group == RBAC && current.str_at(&["metadata", "annotations", AUTOUPDATE]) == Some("true") => {
+        Some(current)
+            if group == RBAC && current.str_at(&["metadata", "annotations", AUTOUPDATE]) == Some("true") =>
+        {
             restore(server, context, &resource.preferred(), &wanted, &current, request).await
         }
         Some(_) => Ok(()),
@@ -66,8 +75,12 @@ async fn restore(
 ) -> Result<(), Status> {
     let mut new = current.clone();
     for field in ["rules", "subjects"] {
-        let missing: Vec<Value> =
-            wanted.list_at(&[field]).iter().filter(|item| !current.list_at(&[field]).contains(item)).cloned().collect();
+        let missing: Vec<Value> = wanted
+            .list_at(&[field])
+            .iter()
+            .filter(|item| !current.list_at(&[field]).contains(item))
+            .cloned()
+            .collect();
         if !missing.is_empty() {
             new.entry_at(&[field]).ensure_list().extend(missing);
         }
@@ -90,7 +103,9 @@ async fn aggregate(server: &Server, context: &Context) -> Result<(), Status> {
     // Twice, because `admin` selects `edit` selects `view`.
     for _ in 0..2 {
         let roles = registry.drafts(RBAC, "clusterroles", "");
-        for role in roles.iter().filter(|role| !role.list_at(&["aggregationRule", "clusterRoleSelectors"]).is_empty()) {
+        for role in
+            roles.iter().filter(|role| !role.list_at(&["aggregationRule", "clusterRoleSelectors"]).is_empty())
+        {
             let rules = aggregated(role, &roles);
             let name = role.str_at(&["metadata", "name"]).unwrap_or_default();
             let target = Target {
@@ -120,7 +135,9 @@ fn aggregated(role: &Value, roles: &[Value]) -> Vec<Value> {
         .filter_map(|selector| decapod_api::selector::LabelSelector::from_value(selector).ok())
         .collect();
     let mut rules: Vec<Value> = Vec::new();
-    for other in roles.iter().filter(|other| other.str_at(&["metadata", "name"]) != role.str_at(&["metadata", "name"])) {
+    for other in
+        roles.iter().filter(|other| other.str_at(&["metadata", "name"]) != role.str_at(&["metadata", "name"]))
+    {
         if selectors.iter().any(|selector| selector.matches_labels(other.at(&["metadata", "labels"]))) {
             for rule in other.list_at(&["rules"]) {
                 if !rules.contains(rule) {
@@ -132,7 +149,8 @@ fn aggregated(role: &Value, roles: &[Value]) -> Vec<Value> {
     rules
 }
 
-/// The service by which pods reach the API, where it leads, and the range that services live in.
+/// The service by which pods reach the API, where it leads, the range that services live in, and the server's right to
+/// talk to kubelets.
 fn service_objects(server: &Server) -> Vec<(&'static str, &'static str, Value)> {
     let config = server.config();
     let (base, bits) = config.service_cidr;
@@ -154,11 +172,22 @@ fn service_objects(server: &Server) -> Vec<(&'static str, &'static str, Value)> 
         "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
         "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     });
+    // Kubelets ask whether the server may, when it connects to them.
+    let kubelets = decapod_api::value!({
+        "metadata": {"name": "decapod:kubelet-api-admin", "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "system:kubelet-api-admin"},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": KUBELET_CLIENT.name}],
+    });
     let range = decapod_api::value!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [format!("{base}/{bits}")]}});
-    vec![
+    let mut objects = vec![
+        (RBAC, "clusterrolebindings", kubelets),
         ("networking.k8s.io", "servicecidrs", range),
         ("", "services", service),
-        ("", "endpoints", endpoints),
-        ("discovery.k8s.io", "endpointslices", slice),
-    ]
+    ];
+    // A loopback address leads nowhere from a pod, and no endpoint may have one.
+    if !config.advertise.is_loopback() {
+        objects.push(("", "endpoints", endpoints));
+        objects.push(("discovery.k8s.io", "endpointslices", slice));
+    }
+    objects
 }

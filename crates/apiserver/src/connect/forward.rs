@@ -13,13 +13,27 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::http::Response;
 
 /// Headers that concern one connection only.
-const HOP_BY_HOP: [&str; 8] =
-    ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 /// Headers that are for us and nobody behind us.
 const OURS: [&str; 2] = ["authorization", "cookie"];
 
 /// Sends `request` to `path` over `stream`; the answer is handed on, or the two connections are joined if it upgrades.
-pub async fn forward<S>(env: &Env, stream: S, mut request: http::Request<Incoming>, path: &str, host: &str) -> Result<Response, Status>
+pub async fn forward<S>(
+    env: &Env,
+    stream: S,
+    mut request: http::Request<Incoming>,
+    path: &str,
+    host: &str,
+) -> Result<Response, Status>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -27,7 +41,9 @@ where
     let upgrade = request.headers().get(UPGRADE).cloned();
     let client = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
-    let mut onward = http::Request::builder().method(parts.method).uri(path.parse::<Uri>().map_err(|error| Status::bad_request(error.to_string()))?);
+    let mut onward = http::Request::builder()
+        .method(parts.method)
+        .uri(path.parse::<Uri>().map_err(|error| Status::bad_request(error.to_string()))?);
     if let Some(headers) = onward.headers_mut() {
         copy_headers(&parts.headers, headers);
         if let Ok(host) = HeaderValue::from_str(host) {
@@ -39,7 +55,8 @@ where
         }
     }
     let onward = onward.body(body).map_err(|error| Status::bad_request(error.to_string()))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     env.spawn("forward", async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "connection to backend");
@@ -75,7 +92,10 @@ async fn join(client: hyper::upgrade::OnUpgrade, backend: hyper::upgrade::OnUpgr
 fn copy_headers(from: &HeaderMap, to: &mut HeaderMap) {
     for (name, value) in from {
         let text = name.as_str();
-        let dropped = HOP_BY_HOP.contains(&text) || OURS.contains(&text) || text == "host" || text.starts_with("impersonate-");
+        let dropped = HOP_BY_HOP.contains(&text)
+            || OURS.contains(&text)
+            || text == "host"
+            || text.starts_with("impersonate-");
         if !dropped {
             to.append(name.clone(), value.clone());
         }

@@ -59,7 +59,9 @@ pub fn address(lookup: &dyn Lookup, node: &str) -> Result<SocketAddr, Status> {
         let found = addresses.iter().find(|address| address.str_at(&["type"]) == Some(kind));
         found.and_then(|address| address.str_at(&["address"])).and_then(|text| text.parse::<IpAddr>().ok())
     };
-    let ip = of_kind("InternalIP").or_else(|| of_kind("ExternalIP")).ok_or_else(|| unavailable("it has no address"))?;
+    let ip = of_kind("InternalIP")
+        .or_else(|| of_kind("ExternalIP"))
+        .ok_or_else(|| unavailable("it has no address"))?;
     let port = u16::try_from(port).map_err(|_| unavailable("its kubelet has no port"))?;
     Ok(SocketAddr::new(ip, port))
 }
@@ -85,7 +87,8 @@ fn container(pod: &Value, asked: &str, subresource: &str) -> Result<String, Stat
         ([only], _) if ephemeral.is_empty() && init.is_empty() => Ok((*only).to_owned()),
         _ => {
             let choices = own.join(" ");
-            let mut why = format!("a container name must be specified for pod {pod_name}, choose one of: [{choices}]");
+            let mut why =
+                format!("a container name must be specified for pod {pod_name}, choose one of: [{choices}]");
             if !init.is_empty() {
                 why.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
             }

@@ -34,7 +34,8 @@ pub fn is_connection(route: &ResourceRoute) -> bool {
 /// The verb that authorization asks about, where it is not the request's own: connections are created, whatever the
 /// method that opens them, but for reading logs (KEP-4006's check of WebSocket GETs included).
 pub fn verb(route: &ResourceRoute) -> Option<&'static str> {
-    let opens = is_connection(route) && matches!(route.subresource.as_str(), "exec" | "attach" | "portforward");
+    let opens =
+        is_connection(route) && matches!(route.subresource.as_str(), "exec" | "attach" | "portforward");
     opens.then_some("create")
 }
 
@@ -47,7 +48,9 @@ pub async fn serve(
     request: http::Request<Incoming>,
 ) -> Result<Response, Status> {
     match (&*route.resource.resource, route.subresource.as_str()) {
-        ("pods", "log" | "exec" | "attach" | "portforward") => kubelet::serve(server, user, &route, query, request).await,
+        ("pods", "log" | "exec" | "attach" | "portforward") => {
+            kubelet::serve(server, user, &route, query, request).await
+        }
         _ => proxy::serve(server, &route, request).await,
     }
 }

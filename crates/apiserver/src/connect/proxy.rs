@@ -23,7 +23,11 @@ struct Named<'a> {
 }
 
 /// Sends the request on to a pod, to an endpoint of a service, or to a node's kubelet.
-pub async fn serve(server: &Arc<Server>, route: &ResourceRoute, request: http::Request<Incoming>) -> Result<Response, Status> {
+pub async fn serve(
+    server: &Arc<Server>,
+    route: &ResourceRoute,
+    request: http::Request<Incoming>,
+) -> Result<Response, Status> {
     let named = Named::parse(&route.name)?;
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let rest = if route.rest.is_empty() { "/" } else { &route.rest };
@@ -42,7 +46,9 @@ pub async fn serve(server: &Arc<Server>, route: &ResourceRoute, request: http::R
         return Err(Status::bad_request("address not allowed"));
     }
     if named.scheme == "https" {
-        return Err(Status::bad_request("proxying by https is not supported: name the port without a scheme"));
+        return Err(Status::bad_request(
+            "proxying by https is not supported: name the port without a scheme",
+        ));
     }
     let stream = server.dialer.plain(address).await?;
     forward(server.env(), stream, request, &path, &address.to_string()).await
@@ -67,7 +73,8 @@ fn pod(lookup: &dyn Lookup, namespace: &str, named: &Named) -> Result<SocketAddr
     let pod = lookup.draft("", "pods", namespace, named.name).ok_or_else(|| not_found("pods", named.name))?;
     let ip = pod.str_at(&["status", "podIP"]).and_then(|text| text.parse().ok());
     let ip = ip.ok_or_else(|| Status::bad_request(format!("pod {} has no address yet", named.name)))?;
-    let ports = || pod.list_at(&["spec", "containers"]).iter().flat_map(|container| container.list_at(&["ports"]));
+    let ports =
+        || pod.list_at(&["spec", "containers"]).iter().flat_map(|container| container.list_at(&["ports"]));
     let port = match named.port {
         "" => ports().find_map(|port| port.int_at(&["containerPort"])).unwrap_or(80),
         text => match text.parse() {
@@ -82,20 +89,30 @@ fn pod(lookup: &dyn Lookup, namespace: &str, named: &Named) -> Result<SocketAddr
 }
 
 fn service(lookup: &dyn Lookup, namespace: &str, named: &Named) -> Result<SocketAddr, Status> {
-    let service = lookup.draft("", "services", namespace, named.name).ok_or_else(|| not_found("services", named.name))?;
+    let service = lookup
+        .draft("", "services", namespace, named.name)
+        .ok_or_else(|| not_found("services", named.name))?;
     let ports = service.list_at(&["spec", "ports"]);
     let wanted = ports.iter().find(|port| match named.port {
         "" => ports.len() == 1,
-        text => port.str_at(&["name"]) == Some(text) || port.int_at(&["port"]).is_some_and(|n| n.to_string() == text),
+        text => {
+            port.str_at(&["name"]) == Some(text)
+                || port.int_at(&["port"]).is_some_and(|n| n.to_string() == text)
+        }
     });
-    let wanted = wanted.ok_or_else(|| Status::unavailable(format!("no service port {:?} found for service {:?}", named.port, named.name)))?;
+    let wanted = wanted.ok_or_else(|| {
+        Status::unavailable(format!("no service port {:?} found for service {:?}", named.port, named.name))
+    })?;
     let port_name = wanted.str_at(&["name"]).unwrap_or_default();
     let is_ready = |endpoint: &&Value| endpoint.at(&["conditions", "ready"]) != Some(&Value::Bool(false));
     for slice in lookup.drafts("discovery.k8s.io", "endpointslices", namespace) {
         if slice.str_at(&["metadata", "labels", "kubernetes.io/service-name"]) != Some(named.name) {
             continue;
         }
-        let port = slice.list_at(&["ports"]).iter().find(|port| port.str_at(&["name"]).unwrap_or_default() == port_name);
+        let port = slice
+            .list_at(&["ports"])
+            .iter()
+            .find(|port| port.str_at(&["name"]).unwrap_or_default() == port_name);
         let endpoint = slice.list_at(&["endpoints"]).iter().find(is_ready);
         let ip = endpoint.and_then(|e| e.list_at(&["addresses"]).first()?.as_str()?.parse().ok());
         if let (Some(port), Some(ip)) = (port.and_then(|port| port.int_at(&["port"])), ip) {

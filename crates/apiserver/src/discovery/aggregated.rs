@@ -15,8 +15,13 @@ pub fn answer(server: &Server, core: bool, version: &'static str) -> Response {
         .iter()
         .filter(|(group, _)| group.is_empty() == core)
         .map(|(group, versions)| {
-            let versions: Vec<Json> = versions.iter().map(|version| document(&rows, group, version)).collect();
-            let metadata = if core { json!({"creationTimestamp": null}) } else { json!({"name": group, "creationTimestamp": null}) };
+            let versions: Vec<Json> =
+                versions.iter().map(|version| document(&rows, group, version)).collect();
+            let metadata = if core {
+                json!({"creationTimestamp": null})
+            } else {
+                json!({"name": group, "creationTimestamp": null})
+            };
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
@@ -44,7 +49,8 @@ fn document(rows: &[std::sync::Arc<Resource>], group: &str, version: &str) -> Js
 }
 
 fn resource(row: &Resource, version: &Version) -> Json {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let kind =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let subresources: Vec<Json> = version
         .subresources
         .iter()

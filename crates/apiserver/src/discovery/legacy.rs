@@ -30,7 +30,8 @@ pub fn groups(server: &Server) -> Json {
 /// `/apis/<group>`.
 pub fn group(server: &Server, name: &str) -> Result<Json, Status> {
     let groups = super::groups(server);
-    let (group, versions) = groups.iter().find(|(group, _)| group == name).ok_or_else(Status::no_such_path)?;
+    let (group, versions) =
+        groups.iter().find(|(group, _)| group == name).ok_or_else(Status::no_such_path)?;
     let mut document = document(group, versions);
     document["kind"] = "APIGroup".into();
     document["apiVersion"] = "v1".into();
@@ -38,7 +39,8 @@ pub fn group(server: &Server, name: &str) -> Result<Json, Status> {
 }
 
 fn document(group: &str, versions: &[String]) -> Json {
-    let version = |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let version =
+        |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
     json!({
         "name": group,
         "versions": versions.iter().map(version).collect::<Vec<_>>(),

@@ -14,12 +14,23 @@ use crate::server::Server;
 
 /// The paths that the root lists.
 pub fn root(server: &Server) -> Json {
-    let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"].map(str::to_owned).to_vec();
+    let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"]
+        .map(str::to_owned)
+        .to_vec();
     for (group, versions) in groups(server).iter().filter(|(group, _)| !group.is_empty()) {
         paths.push(format!("/apis/{group}"));
         paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
     }
-    let others = ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"];
+    let others = [
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/version",
+    ];
     paths.extend(others.map(str::to_owned));
     paths.sort();
     json!({ "paths": paths })
@@ -35,7 +46,9 @@ pub fn answer(server: &Server, segments: &[&str], headers: &HeaderMap) -> Result
         },
         ["api", version] => legacy::resources(server, "", version).map(|list| respond::json(&list)),
         ["apis", group] => legacy::group(server, group).map(|group| respond::json(&group)),
-        ["apis", group, version] => legacy::resources(server, group, version).map(|list| respond::json(&list)),
+        ["apis", group, version] => {
+            legacy::resources(server, group, version).map(|list| respond::json(&list))
+        }
         _ => Err(Status::no_such_path()),
     }
 }

@@ -36,14 +36,19 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 const WATCH_TIMEOUT_MIN_SECONDS: u64 = 1800;
 
 /// Passes a request through the chain.
-pub async fn serve(server: Arc<Server>, certificate: Option<Arc<User>>, request: http::Request<Incoming>) -> Response {
+pub async fn serve(
+    server: Arc<Server>,
+    certificate: Option<Arc<User>>,
+    request: http::Request<Incoming>,
+) -> Response {
     let (parts, body) = request.into_parts();
     let accepted = Accepted::parse(&parts.headers);
     let media = accepted.as_ref().map_or(Media::Json, |accepted| accepted.media);
     server.metrics.requests.inc();
 
     // A panic ends this request and no other.
-    let answer = AssertUnwindSafe(layers(&server, certificate.as_deref(), parts, body, accepted)).catch_unwind();
+    let answer =
+        AssertUnwindSafe(layers(&server, certificate.as_deref(), parts, body, accepted)).catch_unwind();
     let mut response = match answer.await {
         Ok(Ok(response)) => response,
         Ok(Err(status)) => respond::status(&status, media),
@@ -53,7 +58,7 @@ pub async fn serve(server: Arc<Server>, certificate: Option<Arc<User>>, request:
         }
     };
     let headers = response.headers_mut();
-    headers.insert("cache-control", HeaderValue::from_static("no-cache, private"));
+    headers.entry("cache-control").or_insert(HeaderValue::from_static("no-cache, private"));
     if let Ok(id) = HeaderValue::from_str(&server.env().uuid()) {
         headers.insert("audit-id", id);
     }
@@ -78,7 +83,8 @@ async fn layers(
 
     // What is asked.
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let named = decapod_api::selector::FieldSelector::parse(query.get("fieldSelector").unwrap_or_default()).ok();
+    let named =
+        decapod_api::selector::FieldSelector::parse(query.get("fieldSelector").unwrap_or_default()).ok();
     let named = named.as_ref().and_then(|selector| selector.required("metadata.name"));
     let route = Route::parse(&parts.method, parts.uri.path(), query.flag("watch"), named);
 
@@ -86,7 +92,7 @@ async fn layers(
     authorize(server, &user, &route, &parts)?;
 
     match route {
-        Route::Path(path) => paths::answer(server, &user, &parts, &path, accepted),
+        Route::Path(path) => paths::answer(server, &user, &parts, &path),
         Route::Resource(route) if connect::is_connection(&route) => {
             connect::serve(server, &user, route, &query, http::Request::from_parts(parts, body)).await
         }
@@ -94,8 +100,13 @@ async fn layers(
             let body = read(body).await?;
             let user_agent = header(USER_AGENT).unwrap_or_default().to_owned();
             let context = Context::new(user, user_agent);
-            let deadline = tokio::time::timeout(REQUEST_TIMEOUT, resource(server, &context, route, &query, &parts.headers, body, accepted?));
-            let mut response = deadline.await.map_err(|_| Status::timeout("request did not complete within the allotted timeout"))??;
+            let deadline = tokio::time::timeout(
+                REQUEST_TIMEOUT,
+                resource(server, &context, route, &query, &parts.headers, body, accepted?),
+            );
+            let mut response = deadline
+                .await
+                .map_err(|_| Status::timeout("request did not complete within the allotted timeout"))??;
             respond::warn(&mut response, context.take_warnings());
             Ok(response)
         }
@@ -137,7 +148,9 @@ async fn resource(
     body: Bytes,
     accepted: Accepted,
 ) -> Result<Response, Status> {
-    let verb = route.verb.ok_or_else(|| Status::method_not_allowed(&route.resource.group_resource(), "the method"))?;
+    let verb = route
+        .verb
+        .ok_or_else(|| Status::method_not_allowed(&route.resource.group_resource(), "the method"))?;
     if !route.rest.is_empty() {
         return Err(Status::no_such_path());
     }
@@ -159,7 +172,7 @@ async fn resource(
         None => target.kind().clone(),
     };
     let timeout = request.options.timeout_seconds;
-    let table = table::Request::from_query(query);
+    let table = table::Request::from_query(query, server.env().now());
     let request = with_query_options(request, query);
     match server.registry.handle(context, request, media).await? {
         Reply::Object(object) => {
@@ -170,8 +183,16 @@ async fn resource(
         Reply::Status(status) => Ok(respond::status(&status, accepted.media)),
         Reply::Watch(events) => {
             let spread = server.env().random_below(WATCH_TIMEOUT_MIN_SECONDS);
-            let seconds = timeout.filter(|seconds| *seconds > 0).unwrap_or(WATCH_TIMEOUT_MIN_SECONDS + spread);
-            Ok(watch::response(events, kind, accepted, table, Duration::from_secs(seconds)))
+            let seconds =
+                timeout.filter(|seconds| *seconds > 0).unwrap_or(WATCH_TIMEOUT_MIN_SECONDS + spread);
+            Ok(watch::response(
+                server.env().clone(),
+                events,
+                kind,
+                accepted,
+                table,
+                Duration::from_secs(seconds),
+            ))
         }
     }
 }
@@ -203,5 +224,8 @@ fn patch_type(headers: &HeaderMap) -> Result<PatchType, Status> {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let wanted = value.split(';').next().unwrap_or_default().trim();
     let accepted = || FORMS.map(PatchType::media_type).join(", ");
-    FORMS.into_iter().find(|form| form.media_type() == wanted).ok_or_else(|| Status::unsupported_media_type(&accepted()))
+    FORMS
+        .into_iter()
+        .find(|form| form.media_type() == wanted)
+        .ok_or_else(|| Status::unsupported_media_type(&accepted()))
 }

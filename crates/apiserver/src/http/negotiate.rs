@@ -35,9 +35,7 @@ pub enum Form {
 impl Accepted {
     /// From the `Accept` header: the first form that we can write; 406 when there is none.
     pub fn parse(headers: &HeaderMap) -> Result<Accepted, Status> {
-        let gzip = headers.get_all(ACCEPT_ENCODING).iter().any(|value| {
-            value.to_str().is_ok_and(|text| text.split(',').any(|part| part.trim().split(';').next() == Some("gzip")))
-        });
+        let gzip = gzip(headers);
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         let plain = |media| Accepted { media, form: Form::Object, gzip };
         for range in accept.split(',') {
@@ -61,13 +59,21 @@ impl Accepted {
             let form = match kind {
                 "" => return Ok(plain(media)),
                 "Table" if known && media != Media::Protobuf => Form::Table(version.to_owned()),
-                "PartialObjectMetadata" | "PartialObjectMetadataList" if known => Form::PartialObject(version.to_owned()),
+                "PartialObjectMetadata" | "PartialObjectMetadataList" if known => {
+                    Form::PartialObject(version.to_owned())
+                }
                 _ => continue,
             };
             return Ok(Accepted { media, form, gzip });
         }
         Err(Status::not_acceptable(READABLE))
     }
+}
+
+/// Whether an answer may be compressed, from `Accept-Encoding`.
+pub fn gzip(headers: &HeaderMap) -> bool {
+    let says = |text: &str| text.split(',').any(|part| part.trim().split(';').next() == Some("gzip"));
+    headers.get_all(ACCEPT_ENCODING).iter().any(|value| value.to_str().is_ok_and(says))
 }
 
 /// The encoding of a request's body; 415 for what we cannot read. `patch` takes the patches' media types for JSON.

@@ -70,11 +70,23 @@ pub fn status(status: &Status, media: Media) -> Response {
 }
 
 /// One object, in the form and encoding asked for.
-pub fn object(code: StatusCode, object: &Object, kind: &GroupVersionKind, accepted: &Accepted, table: &table::Request) -> Result<Response, Status> {
+pub fn object(
+    code: StatusCode,
+    object: &Object,
+    kind: &GroupVersionKind,
+    accepted: &Accepted,
+    table: &table::Request,
+) -> Result<Response, Status> {
     let body = match &accepted.form {
         Form::Object => encode(object, kind, accepted.media)?,
         Form::Table(version) => {
-            let rows = table::render(kind, std::slice::from_ref(object), table, &table::Meta::of_object(object), version);
+            let rows = table::render(
+                kind,
+                std::slice::from_ref(object),
+                table,
+                &table::Meta::of_object(object),
+                version,
+            );
             reencode(rows, accepted.media)?
         }
         Form::PartialObject(version) => {
@@ -86,7 +98,12 @@ pub fn object(code: StatusCode, object: &Object, kind: &GroupVersionKind, accept
 }
 
 /// A list, in the form and encoding asked for.
-pub fn list(list: List, kind: &GroupVersionKind, accepted: &Accepted, table: &table::Request) -> Result<Response, Status> {
+pub fn list(
+    list: List,
+    kind: &GroupVersionKind,
+    accepted: &Accepted,
+    table: &table::Request,
+) -> Result<Response, Status> {
     match &accepted.form {
         Form::Table(version) => {
             let rows = table::render(kind, &list.items, table, &table::Meta::of_list(&list), version);
@@ -95,7 +112,10 @@ pub fn list(list: List, kind: &GroupVersionKind, accepted: &Accepted, table: &ta
         Form::PartialObject(version) => {
             let kind = GroupVersionKind::new("meta.k8s.io", version.clone(), "PartialObjectMetadata");
             // Items of this untyped list carry their kind.
-            let items = list.items.iter().map(|item| Object::new(typed(&kind, partial(item).body()), item.revision()));
+            let items = list
+                .items
+                .iter()
+                .map(|item| Object::new(typed(&kind, partial(item).body()), item.revision()));
             let list = List { items: items.collect(), ..list };
             encoded_list(list, &kind, accepted)
         }
@@ -119,9 +139,7 @@ fn encoded_list(list: List, kind: &GroupVersionKind, accepted: &Accepted) -> Res
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             Ok(response)
         }
-        Media::Protobuf => {
-            Ok(compressed(StatusCode::OK, protobuf_list(&list, kind)?.into(), accepted))
-        }
+        Media::Protobuf => Ok(compressed(StatusCode::OK, protobuf_list(&list, kind)?.into(), accepted)),
         Media::Yaml => {
             let text: Vec<u8> = json_list(&list, kind).concat();
             Ok(compressed(StatusCode::OK, yaml(&text)?, accepted))
@@ -159,7 +177,8 @@ fn protobuf_list(list: &List, kind: &GroupVersionKind) -> Result<Vec<u8>, Status
     let list_kind = GroupVersionKind { kind: format!("{}List", kind.kind).into(), ..kind.clone() };
     let items = list.items.iter().map(|object| codec::protobuf::item(object.body(), item));
     let items: Vec<Vec<u8>> = items.collect::<Result<_, _>>().map_err(Status::internal)?;
-    let message = codec::protobuf::list(&list_meta(list), type_of(&list_kind)?, items.iter().map(Vec::as_slice));
+    let message =
+        codec::protobuf::list(&list_meta(list), type_of(&list_kind)?, items.iter().map(Vec::as_slice));
     Ok(codec::protobuf::envelope(&kind.api_version(), &list_kind.kind, &message))
 }
 

@@ -57,7 +57,8 @@ impl Route {
             rest.remove(0);
         }
         let mut namespace = String::new();
-        let in_namespace = rest[0] == "namespaces" && rest.len() > 2 && !NAMESPACE_SUBRESOURCES.contains(&rest[2].as_str());
+        let in_namespace =
+            rest[0] == "namespaces" && rest.len() > 2 && !NAMESPACE_SUBRESOURCES.contains(&rest[2].as_str());
         if in_namespace {
             namespace = rest[1].clone();
             rest.drain(..2);
@@ -80,7 +81,9 @@ impl Route {
             rest,
         };
         // A list or watch that selects one name is authorized as a request for that object.
-        if route.name.is_empty() && matches!(route.verb, Some(Verb::List | Verb::Watch | Verb::DeleteCollection)) {
+        if route.name.is_empty()
+            && matches!(route.verb, Some(Verb::List | Verb::Watch | Verb::DeleteCollection))
+        {
             route.name = named.unwrap_or_default().to_owned();
         }
         Route::Resource(route)
@@ -117,7 +120,13 @@ mod tests {
             Route::Resource(r) => format!(
                 "{} {}/{}/{} ns={} name={} sub={} rest={}",
                 r.verb.map_or("?", Verb::as_str),
-                r.resource.group, r.resource.version, r.resource.resource, r.namespace, r.name, r.subresource, r.rest
+                r.resource.group,
+                r.resource.version,
+                r.resource.resource,
+                r.namespace,
+                r.name,
+                r.subresource,
+                r.rest
             ),
         }
     }
@@ -130,9 +139,17 @@ mod tests {
             ("GET", "/api/v1/namespaces", "list /v1/namespaces ns= name= sub= rest="),
             ("GET", "/api/v1/namespaces/a", "get /v1/namespaces ns=a name=a sub= rest="),
             ("PUT", "/api/v1/namespaces/a/finalize", "update /v1/namespaces ns=a name=a sub=finalize rest="),
-            ("DELETE", "/apis/apps/v1/namespaces/a/deployments", "deletecollection apps/v1/deployments ns=a name= sub= rest="),
+            (
+                "DELETE",
+                "/apis/apps/v1/namespaces/a/deployments",
+                "deletecollection apps/v1/deployments ns=a name= sub= rest=",
+            ),
             ("GET", "/api/v1/watch/namespaces/a/pods", "watch /v1/pods ns=a name= sub= rest="),
-            ("POST", "/api/v1/namespaces/a/pods/b/proxy/x/y", "create /v1/pods ns=a name=b sub=proxy rest=/x/y"),
+            (
+                "POST",
+                "/api/v1/namespaces/a/pods/b/proxy/x/y",
+                "create /v1/pods ns=a name=b sub=proxy rest=/x/y",
+            ),
             ("GET", "/apis/apps/v1", "/apis/apps/v1"),
             ("GET", "/healthz", "/healthz"),
             ("GET", "/api/v1//pods", "/api/v1//pods"),

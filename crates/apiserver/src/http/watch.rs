@@ -6,6 +6,7 @@ use bytes::Bytes;
 use decapod_api::meta::GroupVersionKind;
 use decapod_api::{Object, Revision, Status, codec};
 use decapod_client::{Watch, WatchEvent};
+use decapod_sys::Env;
 use futures::StreamExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
@@ -17,6 +18,7 @@ use crate::table;
 
 /// Turns events into the bytes of one watch.
 struct Framer {
+    env: Env,
     kind: GroupVersionKind,
     accepted: Accepted,
     table: table::Request,
@@ -25,13 +27,20 @@ struct Framer {
 }
 
 /// The answer of a watch: frames until the source, the deadline or the client ends it.
-pub fn response(watch: Watch, kind: GroupVersionKind, accepted: Accepted, table: table::Request, timeout: Duration) -> Response {
+pub fn response(
+    env: Env,
+    watch: Watch,
+    kind: GroupVersionKind,
+    accepted: Accepted,
+    table: table::Request,
+    timeout: Duration,
+) -> Response {
     let content_type = match accepted.media {
         Media::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
         Media::Yaml => "application/yaml",
         Media::Json => "application/json",
     };
-    let mut framer = Framer { kind, accepted, table, headed: false };
+    let mut framer = Framer { env, kind, accepted, table, headed: false };
     // What is ready together is sent together.
     let deadline = Box::pin(tokio::time::sleep(timeout));
     let frames = watch.ready_chunks(64).take_until(deadline).map(move |events| {
@@ -57,7 +66,9 @@ impl Framer {
             WatchEvent::Added(object) => ("ADDED", self.show(object)),
             WatchEvent::Modified(object) => ("MODIFIED", self.show(object)),
             WatchEvent::Deleted(object) => ("DELETED", self.show(object)),
-            WatchEvent::Bookmark { revision, initial_events_end } => ("BOOKMARK", self.bookmark(*revision, *initial_events_end)),
+            WatchEvent::Bookmark { revision, initial_events_end } => {
+                ("BOOKMARK", self.bookmark(*revision, *initial_events_end))
+            }
             WatchEvent::Error(status) => {
                 let body = serde_json::to_vec(status).unwrap_or_default();
                 ("ERROR", Some((GroupVersionKind::new("", "v1", "Status"), Object::new(body.into(), 0))))
@@ -84,10 +95,11 @@ impl Framer {
             }
             Form::Table(version) => {
                 let kind = GroupVersionKind::new("meta.k8s.io", version.clone(), "Table");
-                let mut request = self.table.clone();
+                let mut request = table::Request { now: self.env.now(), ..self.table.clone() };
                 request.headless |= std::mem::replace(&mut self.headed, true);
                 let meta = table::Meta::of_object(object);
-                let text = table::render_body(&self.kind, std::slice::from_ref(object), &request, &meta);
+                let text =
+                    table::render_body(&self.kind, std::slice::from_ref(object), &request, &meta, version);
                 Some((kind, Object::new(text.into(), object.revision())))
             }
         }
@@ -100,13 +112,19 @@ impl Framer {
         };
         let body = match self.kind.kind.as_ref() {
             _ if matches!(self.accepted.form, Form::Table(_)) => {
-                format!("{{\"metadata\":{{\"resourceVersion\":\"{revision}\"}},\"columnDefinitions\":null,\"rows\":null}}")
+                format!(
+                    "{{\"metadata\":{{\"resourceVersion\":\"{revision}\"}},\"columnDefinitions\":null,\"rows\":null}}"
+                )
             }
-            _ => format!("{{\"metadata\":{{\"resourceVersion\":\"{revision}\",\"creationTimestamp\":null{annotations}}}}}"),
+            _ => format!(
+                "{{\"metadata\":{{\"resourceVersion\":\"{revision}\",\"creationTimestamp\":null{annotations}}}}}"
+            ),
         };
         let kind = match &self.accepted.form {
             Form::Object => self.kind.clone(),
-            Form::PartialObject(version) => GroupVersionKind::new("meta.k8s.io", version.clone(), "PartialObjectMetadata"),
+            Form::PartialObject(version) => {
+                GroupVersionKind::new("meta.k8s.io", version.clone(), "PartialObjectMetadata")
+            }
             Form::Table(version) => GroupVersionKind::new("meta.k8s.io", version.clone(), "Table"),
         };
         Some((kind, Object::new(body.into(), revision)))

@@ -8,20 +8,13 @@ use decapod_api::Status;
 use http::request::Parts;
 
 use crate::discovery;
-use crate::http::negotiate::Accepted;
 use crate::http::{Response, respond};
 use crate::identity::User;
 use crate::openapi;
 use crate::server::Server;
 
 /// Answers a path that is no resource.
-pub fn answer(
-    server: &Server,
-    _user: &User,
-    parts: &Parts,
-    path: &str,
-    accepted: Result<Accepted, Status>,
-) -> Result<Response, Status> {
+pub fn answer(server: &Server, _user: &User, parts: &Parts, path: &str) -> Result<Response, Status> {
     let trimmed = path.trim_matches('/');
     let segments: Vec<&str> = trimmed.split('/').collect();
     match segments.as_slice() {
@@ -30,7 +23,7 @@ pub fn answer(
         ["version"] => Ok(respond::json(&version())),
         ["metrics"] => Ok(metrics::answer(server)),
         ["api" | "apis", ..] => discovery::answer(server, &segments, &parts.headers),
-        ["openapi", rest @ ..] => openapi::answer(server, rest, parts, accepted),
+        ["openapi", rest @ ..] => openapi::answer(server, rest, parts),
         ["openid", "v1", "jwks"] => Ok(issuer::key_set(server)),
         [".well-known", "openid-configuration"] => Ok(issuer::configuration(server)),
         _ => Err(Status::no_such_path()),

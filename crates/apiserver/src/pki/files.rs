@@ -46,7 +46,8 @@ pub(super) fn is_good(pem: &str, subject: &Subject, until: Timestamp) -> bool {
         return false;
     }
     let names = cert.subject_alternative_name().ok().flatten();
-    let hosts: Vec<String> = names.iter().flat_map(|names| names.value.general_names.iter()).filter_map(host).collect();
+    let hosts: Vec<String> =
+        names.iter().flat_map(|names| names.value.general_names.iter()).filter_map(host).collect();
     subject.hosts.iter().all(|host| hosts.contains(host))
 }
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -103,10 +103,12 @@ impl Pki {
 
     /// The identity kept under `file`, made if it is missing, expires soon or is for other hosts.
     pub fn identity(&self, file: &str, subject: &Subject, now: Timestamp) -> Result<Identity, Error> {
-        let (cert_path, key_path) = (self.dir.join(format!("{file}.crt")), self.dir.join(format!("{file}.key")));
+        let (cert_path, key_path) =
+            (self.dir.join(format!("{file}.crt")), self.dir.join(format!("{file}.key")));
         if cert_path.exists() && key_path.exists() {
             let identity = Identity { cert_pem: files::read(&cert_path)?, key_pem: files::read(&key_path)? };
-            if files::is_good(&identity.cert_pem, subject, now + SignedDuration::from_hours(24 * RENEW_DAYS)) {
+            if files::is_good(&identity.cert_pem, subject, now + SignedDuration::from_hours(24 * RENEW_DAYS))
+            {
                 return Ok(identity);
             }
         }
@@ -145,7 +147,8 @@ impl Pki {
             files::write(&path, &key.serialize_pem())?;
         }
         let damaged = |why: String| Error::Damaged { path: path.clone(), why };
-        let key = PrivateKeyDer::from_pem_slice(files::read(&path)?.as_bytes()).map_err(|why| damaged(why.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(files::read(&path)?.as_bytes())
+            .map_err(|why| damaged(why.to_string()))?;
         Ok(key.secret_der().to_vec())
     }
 }
@@ -155,8 +158,13 @@ impl Pki {
 impl Identity {
     /// The chain and key, as rustls wants them.
     pub fn to_der(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
-        let damaged = |why: rustls::pki_types::pem::Error| Error::Damaged { path: PathBuf::new(), why: why.to_string() };
-        let chain = CertificateDer::pem_slice_iter(self.cert_pem.as_bytes()).collect::<Result<_, _>>().map_err(damaged)?;
+        let damaged = |why: rustls::pki_types::pem::Error| Error::Damaged {
+            path: PathBuf::new(),
+            why: why.to_string(),
+        };
+        let chain = CertificateDer::pem_slice_iter(self.cert_pem.as_bytes())
+            .collect::<Result<_, _>>()
+            .map_err(damaged)?;
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(damaged)?;
         Ok((chain, key))
     }

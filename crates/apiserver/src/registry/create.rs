@@ -25,13 +25,18 @@ impl Registry {
         let mut draft = self.decode(context, target, &body, validation)?;
         let named = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
         if !target.name.is_empty() && !named.is_empty() && target.name != named {
-            let why = format!("the name of the object ({named}) does not match the name on the URL ({})", target.name);
+            let why = format!(
+                "the name of the object ({named}) does not match the name on the URL ({})",
+                target.name
+            );
             return Err(Status::bad_request(why));
         }
         if draft.str_at(&["metadata", "resourceVersion"]).is_some_and(|rv| !rv.is_empty()) {
             return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
         }
-        if draft.str_at(&["metadata", "uid"]).is_some_and(|uid| !uid.is_empty()) && target.resource.group != "" {
+        if draft.str_at(&["metadata", "uid"]).is_some_and(|uid| !uid.is_empty())
+            && target.resource.group != ""
+        {
             draft.remove_at(&["metadata", "uid"]);
         }
         meta::settle_namespace(&mut draft, target)?;
@@ -114,7 +119,9 @@ impl Registry {
                 reservation.keep();
                 self.in_version(&place, object)
             }
-            Err(CommitError::Conflict { .. }) => Err(Status::already_exists(&resource.group_resource(), &name)),
+            Err(CommitError::Conflict { .. }) => {
+                Err(Status::already_exists(&resource.group_resource(), &name))
+            }
             Err(error) => Err(commit_failed(error, &place)),
         }
     }

@@ -44,7 +44,9 @@ impl Registry {
             Changed::Removed(object) if !returns_object => {
                 Reply::Status(Status::deleted(&target.resource.group_resource(), &target.name, &object.uid()))
             }
-            Changed::Removed(object) | Changed::Kept(object) => Reply::Object(self.in_version(target, object)?),
+            Changed::Removed(object) | Changed::Kept(object) => {
+                Reply::Object(self.in_version(target, object)?)
+            }
         })
     }
 
@@ -63,7 +65,9 @@ impl Registry {
         let mut list = self.list(target, query).await?;
         for item in &mut list.items {
             match self.end(context, &target.at(item), &options).await {
-                Ok(Changed::Kept(object) | Changed::Removed(object)) => *item = self.in_version(target, object)?,
+                Ok(Changed::Kept(object) | Changed::Removed(object)) => {
+                    *item = self.in_version(target, object)?
+                }
                 Err(status) if status.is_not_found() => {}
                 Err(status) => return Err(status),
             }
@@ -72,7 +76,12 @@ impl Registry {
     }
 
     /// One object's end, or the beginning of it.
-    pub(crate) async fn end(&self, context: &Context, target: &Target, options: &DeleteOptions) -> Result<Changed, Status> {
+    pub(crate) async fn end(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &DeleteOptions,
+    ) -> Result<Changed, Status> {
         let expect = options.expect()?;
         let dry_run = !options.dry_run.is_empty();
         let changed = self
@@ -87,7 +96,13 @@ impl Registry {
         Ok(changed)
     }
 
-    fn admit_delete(&self, context: &Context, target: &Target, current: &Current, dry_run: bool) -> Result<(), Status> {
+    fn admit_delete(
+        &self,
+        context: &Context,
+        target: &Target,
+        current: &Current,
+        dry_run: bool,
+    ) -> Result<(), Status> {
         let mut attributes = Attributes {
             operation: Operation::Delete,
             resource: &target.resource,
@@ -109,8 +124,12 @@ impl Registry {
     fn step(&self, target: &Target, options: &DeleteOptions, current: &Current) -> Result<Outcome, Status> {
         let resource = &target.resource;
         let mut draft = current.draft.clone();
-        resource.strategy.check_delete(&draft).map_err(|why| Status::forbidden(&resource.group_resource(), &target.name, &why))?;
-        let finalizers_changed = set_finalizers(&mut draft, options.propagation(), resource.strategy.default_orphan());
+        resource
+            .strategy
+            .check_delete(&draft)
+            .map_err(|why| Status::forbidden(&resource.group_resource(), &target.name, &why))?;
+        let finalizers_changed =
+            set_finalizers(&mut draft, options.propagation(), resource.strategy.default_orphan());
         let grace = grace_seconds(options, resource, &draft);
         let was_terminating = meta::is_terminating(&draft);
         let marked = self.mark(&mut draft, resource, grace);
@@ -172,7 +191,9 @@ fn set_finalizers(draft: &mut Value, propagation: Option<Propagation>, default_o
         Some(Propagation::Foreground) => name == FOREGROUND,
         Some(Propagation::Background) => false,
         // What is there already is the client's earlier word.
-        None if before.iter().any(|f| matches!(f.as_str(), Some(ORPHAN | FOREGROUND))) => before.contains(&name.into()),
+        None if before.iter().any(|f| matches!(f.as_str(), Some(ORPHAN | FOREGROUND))) => {
+            before.contains(&name.into())
+        }
         None => default_orphan && name == ORPHAN,
     };
     let mut after: Vec<Value> =

@@ -42,8 +42,9 @@ impl DeleteOptions {
             bytes if bytes.is_empty() => DeleteOptions::default(),
             _ => {
                 let json = super::draft::to_json(body, "", "v1", "DeleteOptions")?;
-                serde_json::from_slice(&json)
-                    .map_err(|error| Status::bad_request(format!("unable to decode DeleteOptions: {error}")))?
+                serde_json::from_slice(&json).map_err(|error| {
+                    Status::bad_request(format!("unable to decode DeleteOptions: {error}"))
+                })?
             }
         };
         if options.orphan_dependents.is_some() && options.propagation_policy.is_some() {

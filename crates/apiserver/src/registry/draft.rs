@@ -54,7 +54,13 @@ impl Validation {
 
 impl Registry {
     /// The draft in `body`: of the kind that `target` or its subresource carries, with defaults.
-    pub(crate) fn decode(&self, context: &Context, target: &Target, body: &Body, validation: Validation) -> Result<Value, Status> {
+    pub(crate) fn decode(
+        &self,
+        context: &Context,
+        target: &Target,
+        body: &Body,
+        validation: Validation,
+    ) -> Result<Value, Status> {
         let kind = match target.version().subresource(&target.subresource) {
             Some(subresource) => &subresource.kind,
             None => target.kind(),
@@ -100,7 +106,14 @@ impl Registry {
     }
 
     /// Records which fields `context`'s manager sets.
-    pub(crate) fn track_fields(&self, context: &Context, target: &Target, options: &Options, old: Option<&Value>, new: &mut Value) {
+    pub(crate) fn track_fields(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        old: Option<&Value>,
+        new: &mut Value,
+    ) {
         let Ok(schema) = schema_of(target.kind()) else { return };
         let change = managed::Change {
             manager: context.field_manager(&options.field_manager),
@@ -124,7 +137,12 @@ pub(super) fn in_version(target: &Target, object: Object) -> Result<Object, Stat
     Ok(Object::new(encoded.at(object.revision()), object.revision()))
 }
 
-fn convert(target: &Target, draft: &mut Value, from: &GroupVersionKind, to: &GroupVersionKind) -> Result<(), Status> {
+fn convert(
+    target: &Target,
+    draft: &mut Value,
+    from: &GroupVersionKind,
+    to: &GroupVersionKind,
+) -> Result<(), Status> {
     if from == to {
         return Ok(());
     }
@@ -178,7 +196,10 @@ fn check_type(kind: &GroupVersionKind, named: &TypeMeta) -> Result<(), Status> {
     let (api_version, named) = (named.api_version.as_str(), named.kind.as_str());
     if !api_version.is_empty() && api_version != kind.api_version() {
         let group = GroupVersion::parse(api_version);
-        let why = format!("the API version in the data ({group}) does not match the expected API version ({})", kind.api_version());
+        let why = format!(
+            "the API version in the data ({group}) does not match the expected API version ({})",
+            kind.api_version()
+        );
         return Err(Status::bad_request(why));
     }
     if !named.is_empty() && named != kind.kind {
@@ -189,7 +210,12 @@ fn check_type(kind: &GroupVersionKind, named: &TypeMeta) -> Result<(), Status> {
 }
 
 /// `body` as JSON, when it may be in any encoding.
-pub(super) fn to_json(body: &Body, group: &'static str, version: &'static str, kind: &'static str) -> Result<Bytes, Status> {
+pub(super) fn to_json(
+    body: &Body,
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+) -> Result<Bytes, Status> {
     if body.media == Media::Json {
         return Ok(body.bytes.clone());
     }

@@ -39,10 +39,17 @@ impl Registry {
         }
         let prefix = target.prefix();
         let (snapshot, start) = match options.continue_token.as_str() {
-            "" => (self.store.snapshot(&prefix, at(options, options.limit > 0)?).await.map_err(read_failed)?, None),
+            "" => (
+                self.store.snapshot(&prefix, at(options, options.limit > 0)?).await.map_err(read_failed)?,
+                None,
+            ),
             token => self.resume(&prefix, token, options).await?,
         };
-        let mut page = Page { items: Vec::new(), limit: usize::try_from(options.limit).unwrap_or(usize::MAX), last: None };
+        let mut page = Page {
+            items: Vec::new(),
+            limit: usize::try_from(options.limit).unwrap_or(usize::MAX),
+            last: None,
+        };
         let more = match &start {
             None => page.fill(snapshot.iter(), &selection),
             Some(start) => page.fill(snapshot.after(start), &selection),
@@ -56,12 +63,18 @@ impl Registry {
             }
             _ => (String::new(), None),
         };
-        let items = page.items.into_iter().map(|object| self.in_version(target, object)).collect::<Result<_, _>>()?;
+        let items =
+            page.items.into_iter().map(|object| self.in_version(target, object)).collect::<Result<_, _>>()?;
         Ok(List { items, revision, continue_token, remaining })
     }
 
     /// A list whose selector names one object is a point read.
-    async fn list_of_one(&self, target: &Target, options: &Options, selection: &Selection) -> Result<Option<List>, Status> {
+    async fn list_of_one(
+        &self,
+        target: &Target,
+        options: &Options,
+        selection: &Selection,
+    ) -> Result<Option<List>, Status> {
         let Some(name) = selection.fields.required("metadata.name") else { return Ok(None) };
         let unpaged = options.limit == 0 && options.continue_token.is_empty();
         if !unpaged || (target.resource.namespaced && target.namespace.is_empty()) {
@@ -80,9 +93,16 @@ impl Registry {
     }
 
     /// The snapshot and the key after which the page of `token` begins.
-    async fn resume(&self, prefix: &str, token: &str, options: &Options) -> Result<(Snapshot, Option<String>), Status> {
+    async fn resume(
+        &self,
+        prefix: &str,
+        token: &str,
+        options: &Options,
+    ) -> Result<(Snapshot, Option<String>), Status> {
         if options.resource_version.as_deref().is_some_and(|rv| !rv.is_empty() && rv != "0") {
-            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+            return Err(Status::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
         }
         let token = parse_token(token)?;
         let start = Some(format!("{prefix}{}", token.start));
@@ -162,9 +182,9 @@ pub(super) fn at(options: &Options, _paged: bool) -> Result<At, Status> {
     };
     let matching = options.resource_version_match.as_deref().filter(|text| !text.is_empty());
     match (matching, revision) {
-        (Some(_), None) => Err(Status::bad_request(
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        )),
+        (Some(_), None) => {
+            Err(Status::bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        }
         (Some("Exact"), Some(0)) => {
             Err(Status::bad_request("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
         }
@@ -180,14 +200,17 @@ pub(super) fn at(options: &Options, _paged: bool) -> Result<At, Status> {
 
 /// A resourceVersion of a client.
 pub(super) fn parse_revision(text: &str) -> Result<Revision, Status> {
-    text.parse().map_err(|_| Status::bad_request(format!("Invalid value: \"{text}\": invalid resource version")))
+    text.parse()
+        .map_err(|_| Status::bad_request(format!("Invalid value: \"{text}\": invalid resource version")))
 }
 
 /// The status of a read that failed.
 pub(super) fn read_failed(error: ReadError) -> Status {
     match error {
         ReadError::TooLarge { asked, current } => Status::too_large_resource_version(asked, current),
-        ReadError::Compacted { .. } => Status::expired("The resourceVersion for the provided list is too old."),
+        ReadError::Compacted { .. } => {
+            Status::expired("The resourceVersion for the provided list is too old.")
+        }
     }
 }
 
@@ -205,7 +228,10 @@ fn parse_token(text: &str) -> Result<Token, Status> {
     }
     // The key after which the page begins; upstream writes the first key that can follow it.
     token.start = token.start.trim_end_matches('\0').to_owned();
-    if token.start.is_empty() || token.start.starts_with('/') || token.start.split('/').any(|part| part == "..") {
+    if token.start.is_empty()
+        || token.start.starts_with('/')
+        || token.start.split('/').any(|part| part == "..")
+    {
         return Err(invalid("start key is not within the collection"));
     }
     Ok(token)

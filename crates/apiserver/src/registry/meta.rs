@@ -61,7 +61,9 @@ pub fn begin(draft: &mut Value, resource: &Resource, env: &Env) {
 /// Names an object that has only a `generateName`.
 pub fn generate_name(draft: &mut Value, env: &Env) {
     let named = draft.str_at(&["metadata", "name"]).is_some_and(|name| !name.is_empty());
-    if let (false, Some(base)) = (named, draft.str_at(&["metadata", "generateName"]).filter(|base| !base.is_empty())) {
+    if let (false, Some(base)) =
+        (named, draft.str_at(&["metadata", "generateName"]).filter(|base| !base.is_empty()))
+    {
         let mut end = base.len().min(GENERATED_BASE_BYTES_MAX);
         while !base.is_char_boundary(end) {
             end -= 1;
@@ -121,9 +123,13 @@ pub fn validate(draft: &Value, resource: &Resource) -> Vec<Cause> {
     let text = |field: &str| draft.str_at(&["metadata", field]).unwrap_or_default();
     let (name, generate_name) = (text("name"), text("generateName"));
     let check = |field: &str, name: &str, whole: bool| {
-        let probe = if whole { name.to_owned() } else { format!("{}a", name.strip_suffix('-').unwrap_or(name)) };
+        let probe =
+            if whole { name.to_owned() } else { format!("{}a", name.strip_suffix('-').unwrap_or(name)) };
         let reasons = resource.check_name(&probe);
-        reasons.into_iter().map(|why| Cause::invalid(format!("metadata.{field}"), &name.into(), &why)).collect::<Vec<_>>()
+        reasons
+            .into_iter()
+            .map(|why| Cause::invalid(format!("metadata.{field}"), &name.into(), &why))
+            .collect::<Vec<_>>()
     };
     if !generate_name.is_empty() {
         causes.extend(check("generateName", generate_name, false));
@@ -139,7 +145,11 @@ pub fn validate(draft: &Value, resource: &Resource) -> Vec<Cause> {
     for (i, finalizer) in draft.list_at(&["metadata", "finalizers"]).iter().enumerate() {
         let finalizer = finalizer.as_str().unwrap_or_default();
         let reasons = names::qualified_name(finalizer);
-        causes.extend(reasons.iter().map(|why| Cause::invalid(format!("metadata.finalizers[{i}]"), &finalizer.into(), why)));
+        causes.extend(
+            reasons
+                .iter()
+                .map(|why| Cause::invalid(format!("metadata.finalizers[{i}]"), &finalizer.into(), why)),
+        );
     }
     causes
 }
@@ -161,7 +171,9 @@ fn annotations(annotations: Option<&Value>) -> Vec<Cause> {
     for (key, value) in annotations.and_then(Value::as_map).iter().flat_map(|map| map.iter()) {
         bytes += key.len() + value.as_str().map_or(0, str::len);
         let reasons = names::qualified_name(&key.to_lowercase());
-        causes.extend(reasons.iter().map(|why| Cause::invalid("metadata.annotations", &key.as_str().into(), why)));
+        causes.extend(
+            reasons.iter().map(|why| Cause::invalid("metadata.annotations", &key.as_str().into(), why)),
+        );
     }
     if bytes > ANNOTATIONS_BYTES_MAX {
         causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_BYTES_MAX));
@@ -176,7 +188,8 @@ fn owners(draft: &Value) -> Vec<Cause> {
         let path = format!("metadata.ownerReferences[{i}]");
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner.str_at(&[field]).unwrap_or_default().is_empty() {
-                let detail = if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
+                let detail =
+                    if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
                 causes.push(Cause::invalid(format!("{path}.{field}"), &"".into(), detail));
             }
         }
@@ -184,7 +197,11 @@ fn owners(draft: &Value) -> Vec<Cause> {
     }
     if controllers > 1 {
         let value = draft.at(&["metadata", "ownerReferences"]).cloned().unwrap_or_default();
-        causes.push(Cause::invalid("metadata.ownerReferences", &value, "Only one reference can have Controller set to true"));
+        causes.push(Cause::invalid(
+            "metadata.ownerReferences",
+            &value,
+            "Only one reference can have Controller set to true",
+        ));
     }
     causes
 }

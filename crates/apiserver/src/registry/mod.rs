@@ -77,9 +77,13 @@ impl Registry {
             Verb::Watch => self.watch(&target, options).await.map(Reply::Watch),
             Verb::Create => self.create(context, &target, options, body).await.map(Reply::Object),
             Verb::Update => self.update(context, &target, options, body).await.map(Reply::Object),
-            Verb::Patch => self.patch(context, &target, options, request.patch_type, body).await.map(Reply::Object),
+            Verb::Patch => {
+                self.patch(context, &target, options, request.patch_type, body).await.map(Reply::Object)
+            }
             Verb::Delete => self.delete(context, &target, body, options).await,
-            Verb::DeleteCollection => self.delete_collection(context, &target, body, options).await.map(Reply::List),
+            Verb::DeleteCollection => {
+                self.delete_collection(context, &target, body, options).await.map(Reply::List)
+            }
         }
     }
 
@@ -102,7 +106,9 @@ fn commit_failed(error: CommitError, target: &Target) -> Status {
         CommitError::TooLarge { limit_bytes, .. } => Status::too_large(limit_bytes),
         CommitError::Repeated { key } => Status::internal(format!("{key} came twice in one transaction")),
         CommitError::Full => Status::internal("the store's disk is full: delete objects or add space"),
-        CommitError::Unavailable { reason } => Status::unavailable(format!("the store is unavailable: {reason}")),
+        CommitError::Unavailable { reason } => {
+            Status::unavailable(format!("the store is unavailable: {reason}"))
+        }
         CommitError::Unknown => Status::timeout("the store did not say whether the write was kept"),
     }
 }

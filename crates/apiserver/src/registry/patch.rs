@@ -18,7 +18,9 @@ impl Registry {
         body: Body,
     ) -> Result<Object, Status> {
         if form == PatchType::Apply {
-            return Err(Status::unsupported_media_type("application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"));
+            return Err(Status::unsupported_media_type(
+                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
+            ));
         }
         if options.force {
             return Err(Status::bad_request("force is only allowed for apply patches"));
@@ -45,30 +47,40 @@ impl Registry {
     }
 
     /// A patched tree, held against the schema as if it had come in a body.
-    fn checked(&self, context: &Context, target: &Target, new: &Value, validation: Validation) -> Result<Value, Status> {
+    fn checked(
+        &self,
+        context: &Context,
+        target: &Target,
+        new: &Value,
+        validation: Validation,
+    ) -> Result<Value, Status> {
         let bytes = serde_json::to_vec(new).map_err(Status::internal)?;
         let body = Body { bytes: bytes.into(), media: Media::Json };
-        decode_as(target.kind(), &body, |problems| validation.settle(context, problems)).map_err(|mut status| {
-            // A patch that does not fit is unprocessable rather than malformed.
-            if status.code == 400 && !status.message.starts_with("strict decoding") {
-                status.code = 422;
-                status.reason = "Invalid".into();
-            }
-            status
-        })
+        decode_as(target.kind(), &body, |problems| validation.settle(context, problems)).map_err(
+            |mut status| {
+                // A patch that does not fit is unprocessable rather than malformed.
+                if status.code == 400 && !status.message.starts_with("strict decoding") {
+                    status.code = 422;
+                    status.reason = "Invalid".into();
+                }
+                status
+            },
+        )
     }
 }
 
 /// A patch that writes a resourceVersion pins it.
 fn pinned(target: &Target, current: &Value, new: &Value) -> Result<(), Status> {
-    let revision = |value: &Value| value.str_at(&["metadata", "resourceVersion"]).unwrap_or_default().to_owned();
+    let revision =
+        |value: &Value| value.str_at(&["metadata", "resourceVersion"]).unwrap_or_default().to_owned();
     let (before, after) = (revision(current), revision(new));
     if !after.is_empty() && after != before {
         return Err(Status::modified(&target.resource.group_resource(), &target.name));
     }
     let name = new.str_at(&["metadata", "name"]).unwrap_or_default();
     if name != target.name {
-        let why = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
+        let why =
+            format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
         return Err(Status::bad_request(why));
     }
     Ok(())

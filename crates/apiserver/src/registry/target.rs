@@ -46,7 +46,11 @@ impl Target {
 
     /// The same resource, at `object`.
     pub fn at(&self, object: &Object) -> Target {
-        Target { namespace: object.namespace().into_owned(), name: object.name().into_owned(), ..self.clone() }
+        Target {
+            namespace: object.namespace().into_owned(),
+            name: object.name().into_owned(),
+            ..self.clone()
+        }
     }
 
     /// 404 for the object.

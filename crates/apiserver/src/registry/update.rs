@@ -55,7 +55,10 @@ impl Registry {
         meta::settle_namespace(&mut draft, target)?;
         let named = draft.str_at(&["metadata", "name"]).unwrap_or_default();
         if named != target.name {
-            let why = format!("the name of the object ({named}) does not match the name on the URL ({})", target.name);
+            let why = format!(
+                "the name of the object ({named}) does not match the name on the URL ({})",
+                target.name
+            );
             return Err(Status::bad_request(why));
         }
         let revision = match draft.str_at(&["metadata", "resourceVersion"]).filter(|rv| !rv.is_empty()) {
@@ -63,10 +66,22 @@ impl Registry {
             None => None,
         };
         if revision.is_none() && !target.resource.strategy.allow_unconditional_update() {
-            let cause = decapod_api::Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
-            return Err(Status::invalid(&target.resource.group, &target.resource.kind, &target.name, vec![cause]));
+            let cause = decapod_api::Cause::invalid(
+                "metadata.resourceVersion",
+                &0.into(),
+                "must be specified for an update",
+            );
+            return Err(Status::invalid(
+                &target.resource.group,
+                &target.resource.kind,
+                &target.name,
+                vec![cause],
+            ));
         }
-        if target.resource.strategy.allow_create_on_update() && target.subresource.is_empty() && self.store.get(&target.key()).is_none() {
+        if target.resource.strategy.allow_create_on_update()
+            && target.subresource.is_empty()
+            && self.store.get(&target.key()).is_none()
+        {
             draft.remove_at(&["metadata", "resourceVersion"]);
             return self.create_draft(context, target, options, draft).await;
         }
@@ -100,7 +115,14 @@ impl Registry {
     }
 
     /// Admission's mutations and the fields' managers, in the client's version.
-    fn refill(&self, context: &Context, target: &Target, options: &Options, old: &Value, new: &mut Value) -> Result<(), Status> {
+    fn refill(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        old: &Value,
+        new: &mut Value,
+    ) -> Result<(), Status> {
         let mut attributes = self.attributes(context, target, options, old, std::mem::take(new));
         self.admission.mutate(&mut attributes, self)?;
         attributes.warnings.drain(..).for_each(|warning| context.warn(warning));
@@ -109,7 +131,14 @@ impl Registry {
         Ok(())
     }
 
-    fn attributes<'a>(&self, context: &'a Context, target: &'a Target, options: &Options, old: &'a Value, new: Value) -> Attributes<'a> {
+    fn attributes<'a>(
+        &self,
+        context: &'a Context,
+        target: &'a Target,
+        options: &Options,
+        old: &'a Value,
+        new: Value,
+    ) -> Attributes<'a> {
         Attributes {
             operation: Operation::Update,
             resource: &target.resource,
@@ -126,7 +155,14 @@ impl Registry {
     }
 
     /// What becomes of `new`, in the stored version, once the registry, the kind and admission have had their say.
-    fn settle(&self, context: &Context, target: &Target, options: &Options, old: &Value, mut new: Value) -> Result<Outcome, Status> {
+    fn settle(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        old: &Value,
+        mut new: Value,
+    ) -> Result<Outcome, Status> {
         let resource = &target.resource;
         let verb = match target.version().subresource(&target.subresource) {
             None => strategy::Verb::Update,
@@ -185,14 +221,24 @@ impl Registry {
                         return Ok(Changed::Kept(current.object));
                     }
                     if dry_run {
-                        return Ok(Changed::Kept(Object::new(value.at(current.object.revision()), current.object.revision())));
+                        return Ok(Changed::Kept(Object::new(
+                            value.at(current.object.revision()),
+                            current.object.revision(),
+                        )));
                     }
-                    Write::Put { key: key.as_str().into(), value, expect: Expect::Revision(current.object.revision()) }
+                    Write::Put {
+                        key: key.as_str().into(),
+                        value,
+                        expect: Expect::Revision(current.object.revision()),
+                    }
                 }
                 Outcome::Remove(draft) => {
                     let last = self.encode(&target.resource, &draft)?;
                     if dry_run {
-                        return Ok(Changed::Removed(Object::new(last.at(current.object.revision()), current.object.revision())));
+                        return Ok(Changed::Removed(Object::new(
+                            last.at(current.object.revision()),
+                            current.object.revision(),
+                        )));
                     }
                     let expect = Expect::Revision(current.object.revision());
                     Write::Delete { key: key.as_str().into(), expect, last: Some(last) }
@@ -216,7 +262,10 @@ impl Preconditions {
     fn check(&self, target: &Target, object: &Object) -> Result<(), Status> {
         let resource = target.resource.group_resource();
         if let Some(uid) = self.uid.as_deref().filter(|uid| *uid != object.uid()) {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object.uid());
+            let why = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                object.uid()
+            );
             return Err(Status::conflict(&resource, &target.name, &why));
         }
         if self.revision.is_some_and(|revision| revision != object.revision()) {
@@ -233,9 +282,16 @@ fn split(new: &mut Value, old: &Value, target: &Target) {
         None => drop(new.remove_at(&[field])),
     };
     match target.subresource.as_str() {
-        "" | "finalize" | "ephemeralcontainers" | "resize" if target.resource.resets_status() => restore(new, "status"),
+        "" | "finalize" | "ephemeralcontainers" | "resize" if target.resource.resets_status() => {
+            restore(new, "status")
+        }
         "status" | "approval" => {
-            let fields: Vec<_> = [new, old].iter().flat_map(|v| v.as_map()).flat_map(|map| map.iter()).map(|(key, _)| key.clone()).collect();
+            let fields: Vec<_> = [new, old]
+                .iter()
+                .flat_map(|v| v.as_map())
+                .flat_map(|map| map.iter())
+                .map(|(key, _)| key.clone())
+                .collect();
             for field in fields.iter().filter(|field| *field != "metadata" && *field != "status") {
                 restore(new, field);
             }
@@ -253,8 +309,12 @@ fn split(new: &mut Value, old: &Value, target: &Target) {
 /// Whether anything but metadata and status differs.
 fn spec_differs(new: &Value, old: &Value) -> bool {
     let relevant = |value: &Value| -> Vec<(decapod_api::Str, Value)> {
-        let fields = value.as_map().into_iter().flat_map(|map| map.iter()).filter(|(_, value)| !value.is_empty());
-        fields.filter(|(key, _)| *key != "metadata" && *key != "status").map(|(k, v)| (k.clone(), v.clone())).collect()
+        let fields =
+            value.as_map().into_iter().flat_map(|map| map.iter()).filter(|(_, value)| !value.is_empty());
+        fields
+            .filter(|(key, _)| *key != "metadata" && *key != "status")
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
     };
     relevant(new) != relevant(old)
 }

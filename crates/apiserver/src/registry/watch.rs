@@ -38,18 +38,27 @@ impl Registry {
         let selection = Selection::parse(target, options)?;
         let bookmarks = options.allow_watch_bookmarks;
         let prefix = target.prefix();
-        let expired = |_| Status::expired(format!("too old resource version: {}", options.resource_version.as_deref().unwrap_or("0")));
+        let expired = |_| {
+            Status::expired(format!(
+                "too old resource version: {}",
+                options.resource_version.as_deref().unwrap_or("0")
+            ))
+        };
         let (initial, after) = match start(options)? {
             Start::After(revision) => (vec![], revision),
             Start::Initial { marked } => {
-                let at = list::at(options, false).map(|at| if matches!(at, At::Exact(_)) { At::Latest } else { at })?;
+                let at = list::at(options, false)
+                    .map(|at| if matches!(at, At::Exact(_)) { At::Latest } else { at })?;
                 let snapshot = self.store.snapshot(&prefix, at).await.map_err(list::read_failed)?;
                 let mut initial = Vec::new();
                 for (_, object) in snapshot.iter().filter(|(_, object)| selection.matches(object)) {
                     initial.push(WatchEvent::Added(self.in_version(target, object.clone())?));
                 }
                 if marked {
-                    initial.push(WatchEvent::Bookmark { revision: snapshot.revision(), initial_events_end: true });
+                    initial.push(WatchEvent::Bookmark {
+                        revision: snapshot.revision(),
+                        initial_events_end: true,
+                    });
                 }
                 (initial, snapshot.revision())
             }
@@ -74,9 +83,9 @@ fn start(options: &Options) -> Result<Start, Status> {
     };
     let matching = options.resource_version_match.as_deref().unwrap_or_default();
     match options.send_initial_events {
-        None if !matching.is_empty() => {
-            Err(Status::bad_request("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
-        }
+        None if !matching.is_empty() => Err(Status::bad_request(
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        )),
         Some(_) if matching != "NotOlderThan" => Err(Status::bad_request(
             "sendInitialEvents requires setting resourceVersionMatch to \"NotOlderThan\"",
         )),
@@ -104,7 +113,12 @@ impl Sender {
                 }
             };
             let Ok(events) = next else {
-                return (vec![WatchEvent::Error(Status::expired("The resourceVersion for the provided watch is too old."))], false);
+                return (
+                    vec![WatchEvent::Error(Status::expired(
+                        "The resourceVersion for the provided watch is too old.",
+                    ))],
+                    false,
+                );
             };
             let events: Vec<WatchEvent> = events.iter().filter_map(|event| self.select(event)).collect();
             if !events.is_empty() {

@@ -1,11 +1,32 @@
 //! Tables: the rows that `kubectl get` prints, with upstream's columns (k8s.io/kubernetes/pkg/printers/internalversion).
+//!
+//! A row is computed from the object's canonical bytes: nothing is decoded. What the columns are is data (`columns.txt`).
+
+mod cell;
+mod cluster;
+mod columns;
+mod duration;
+mod functions;
+mod json;
+mod network;
+mod nodes;
+mod path;
+mod pods;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod workloads;
 
 use decapod_api::Object;
 use decapod_api::meta::GroupVersionKind;
 use decapod_client::List;
-use serde_json::{Value as Json, json};
+use jiff::Timestamp;
 
+use self::cell::Row;
+use self::columns::Columns;
+use self::json::Json;
 use crate::http::query::Query;
+use crate::http::respond;
 
 /// What a client wants of a table.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +35,8 @@ pub struct Request {
     pub headless: bool,
     /// What each row carries of its object.
     pub include: Include,
+    /// The wall clock's time: ages are as of then.
+    pub now: Timestamp,
 }
 
 /// What a row carries of its object.
@@ -36,17 +59,21 @@ pub struct Meta {
     remaining: Option<u64>,
 }
 
+// === impl Request ===
+
 impl Request {
     /// From `includeObject`.
-    pub fn from_query(query: &Query) -> Request {
+    pub fn from_query(query: &Query, now: Timestamp) -> Request {
         let include = match query.get("includeObject") {
             Some("Object") => Include::Object,
             Some("None") => Include::None,
             _ => Include::Metadata,
         };
-        Request { headless: false, include }
+        Request { headless: false, include, now }
     }
 }
+
+// === impl Meta ===
 
 impl Meta {
     /// Of a single object.
@@ -62,51 +89,89 @@ impl Meta {
             remaining: list.remaining,
         }
     }
+
+    fn to_json(&self) -> String {
+        let mut metadata = serde_json::json!({"resourceVersion": self.resource_version});
+        if !self.continue_token.is_empty() {
+            metadata["continue"] = self.continue_token.as_str().into();
+        }
+        if let Some(remaining) = self.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+        metadata.to_string()
+    }
 }
 
-/// A `Table` with its type.
-pub fn render(kind: &GroupVersionKind, objects: &[Object], request: &Request, meta: &Meta, version: &str) -> Vec<u8> {
+/// A `Table` of this version of `meta.k8s.io`, with its type.
+pub fn render(
+    kind: &GroupVersionKind,
+    objects: &[Object],
+    request: &Request,
+    meta: &Meta,
+    version: &str,
+) -> Vec<u8> {
     let table = GroupVersionKind::new("meta.k8s.io", version.to_owned(), "Table");
-    let mut body = crate::http::respond::typed(&table, &render_body(kind, objects, request, meta)).to_vec();
+    let mut body = respond::typed(&table, &render_body(kind, objects, request, meta, version)).to_vec();
     body.push(b'\n');
     body
 }
 
-/// A `Table` without its type.
-pub fn render_body(kind: &GroupVersionKind, objects: &[Object], request: &Request, meta: &Meta) -> Vec<u8> {
-    let columns: Vec<Json> = if request.headless { vec![] } else { vec![name_column(), created_column()] };
-    let rows: Vec<Json> = objects.iter().map(|object| row(kind, object, request)).collect();
-    let mut metadata = json!({"resourceVersion": meta.resource_version});
-    if !meta.continue_token.is_empty() {
-        metadata["continue"] = meta.continue_token.as_str().into();
+/// The same without its type.
+pub fn render_body(
+    kind: &GroupVersionKind,
+    objects: &[Object],
+    request: &Request,
+    meta: &Meta,
+    version: &str,
+) -> Vec<u8> {
+    let columns = Columns::of(kind);
+    let mut out = format!("{{\"metadata\":{},\"columnDefinitions\":", meta.to_json()).into_bytes();
+    match request.headless {
+        true => out.extend_from_slice(b"null"),
+        false => columns.write(&mut out),
     }
-    if let Some(remaining) = meta.remaining {
-        metadata["remainingItemCount"] = remaining.into();
-    }
-    json!({"metadata": metadata, "columnDefinitions": columns, "rows": rows}).to_string().into_bytes()
-}
-
-fn name_column() -> Json {
-    json!({"name": "Name", "type": "string", "format": "name", "description": "Name of the object", "priority": 0})
-}
-
-fn created_column() -> Json {
-    json!({"name": "Created At", "type": "date", "format": "", "description": "When the object was made", "priority": 0})
-}
-
-fn row(kind: &GroupVersionKind, object: &Object, request: &Request) -> Json {
-    let created = object.text(&["metadata", "creationTimestamp"]).unwrap_or_default();
-    json!({"cells": [object.name(), created], "object": carried(kind, object, request)})
-}
-
-fn carried(kind: &GroupVersionKind, object: &Object, request: &Request) -> Json {
-    let (kind, body) = match request.include {
-        Include::None => return Json::Null,
-        Include::Object => (kind.clone(), object.clone()),
-        Include::Metadata => (
-            GroupVersionKind::new("meta.k8s.io", "v1", "PartialObjectMetadata"),
-            crate::http::respond::partial(object),
-        ),
+    out.extend_from_slice(b",\"rows\":[");
+    let carried = match request.include {
+        Include::Metadata => {
+            GroupVersionKind::new("meta.k8s.io", version.to_owned(), "PartialObjectMetadata")
+        }
+        _ => kind.clone(),
     };
-    serde_json::from_slice(&crate::http::respond::typed(&kind, body.body())).unwrap_or_default()
+    for (i, object) in in_order(kind, objects).into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        let row = Row { object: Json::new(Some(object.body())), now: request.now };
+        out.extend_from_slice(b"{\"cells\":");
+        columns.write_cells(&row, &mut out);
+        let conditions =
+            if kind.kind == "Pod" && kind.group.is_empty() { pods::row_conditions(row.object) } else { None };
+        if let Some(conditions) = conditions {
+            out.extend_from_slice(b",\"conditions\":");
+            out.extend_from_slice(conditions.as_bytes());
+        }
+        out.extend_from_slice(b",\"object\":");
+        match request.include {
+            Include::None => out.extend_from_slice(b"null"),
+            Include::Object => out.extend_from_slice(&respond::typed(&carried, object.body())),
+            Include::Metadata => {
+                out.extend_from_slice(&respond::typed(&carried, respond::partial(object).body()))
+            }
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+/// The objects in the order of their rows: as they come, but flow schemas as they are tried.
+fn in_order<'a>(kind: &GroupVersionKind, objects: &'a [Object]) -> Vec<&'a Object> {
+    let mut objects: Vec<&Object> = objects.iter().collect();
+    if kind.kind == "FlowSchema" && kind.group == "flowcontrol.apiserver.k8s.io" {
+        objects.sort_by_cached_key(|object| {
+            let precedence = Json::new(Some(object.body())).at("spec.matchingPrecedence").count();
+            (precedence, object.name().into_owned())
+        });
+    }
+    objects
 }

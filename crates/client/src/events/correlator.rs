@@ -124,7 +124,8 @@ impl Correlator {
             return (event, hash(&(alike, message)));
         }
         similar.messages.pop_first();
-        event.message = Some(format!("(combined from similar events): {}", event.message.unwrap_or_default()));
+        event.message =
+            Some(format!("(combined from similar events): {}", event.message.unwrap_or_default()));
         (event, alike)
     }
 }

@@ -134,7 +134,8 @@ impl Writer {
             let written = match &deed {
                 Deed::Create(event) => self.client.create(&**event).await,
                 Deed::Count { namespace, name, patch, again } => {
-                    let patched = self.client.patch::<Event>(namespace, name, "", PatchType::Strategic, patch).await;
+                    let patched =
+                        self.client.patch::<Event>(namespace, name, "", PatchType::Strategic, patch).await;
                     match patched {
                         // It has expired.
                         Err(status) if status.is_not_found() => self.client.create(&**again).await,
@@ -190,7 +191,8 @@ mod tests {
     async fn repeated_events_are_counted_and_expired_ones_made_anew() {
         let (env, log) = (Env::simulated(1), Arc::new(Log::default()));
         let recorder = Recorder::new(&env, &Client::new(log.clone()), "test");
-        let object = ObjectReference { name: Some("web".into()), kind: Some("Pod".into()), ..Default::default() };
+        let object =
+            ObjectReference { name: Some("web".into()), kind: Some("Pod".into()), ..Default::default() };
         for _ in 0..3 {
             recorder.event(&object, EventType::Warning, "BackOff", "again");
         }

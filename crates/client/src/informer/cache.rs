@@ -79,9 +79,13 @@ impl Cache {
     /// Makes `objects` all that is there.
     pub(super) fn replace(&mut self, objects: Vec<Object>) -> Vec<Change> {
         let kept: BTreeSet<ObjectKey> = objects.iter().map(ObjectKey::of).collect();
-        let gone: Vec<Arc<ObjectKey>> = self.objects.keys().filter(|key| !kept.contains(&***key)).cloned().collect();
+        let gone: Vec<Arc<ObjectKey>> =
+            self.objects.keys().filter(|key| !kept.contains(&***key)).cloned().collect();
         let removed: Vec<Change> = gone.iter().filter_map(|key| self.remove(key, None)).collect();
-        removed.into_iter().chain(objects.into_iter().filter_map(|object| self.set(object)).collect::<Vec<_>>()).collect()
+        removed
+            .into_iter()
+            .chain(objects.into_iter().filter_map(|object| self.set(object)).collect::<Vec<_>>())
+            .collect()
     }
 }
 

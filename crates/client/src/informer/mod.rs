@@ -99,7 +99,11 @@ impl ObjectKey {
 
 impl std::fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+        if self.namespace.is_empty() {
+            f.write_str(&self.name)
+        } else {
+            write!(f, "{}/{}", self.namespace, self.name)
+        }
     }
 }
 
@@ -195,7 +199,11 @@ impl ObjectInformer {
     pub fn subscribe(&self) -> Changes {
         self.0.write(|inner| {
             let changes = inner.subscribers.add();
-            inner.cache.objects().into_iter().for_each(|object| changes.push(&ObjectKey::of(&object), None, Some(object)));
+            inner
+                .cache
+                .objects()
+                .into_iter()
+                .for_each(|object| changes.push(&ObjectKey::of(&object), None, Some(object)));
             if self.0.progress.borrow().ended {
                 inner.subscribers.end();
             }
@@ -226,7 +234,12 @@ impl<K: Kind> Informer<K> {
     }
 
     /// The same, with indices.
-    pub fn start_indexed(env: &Env, client: &Client, selection: Selection, indexers: Vec<Indexer>) -> Informer<K> {
+    pub fn start_indexed(
+        env: &Env,
+        client: &Client,
+        selection: Selection,
+        indexers: Vec<Indexer>,
+    ) -> Informer<K> {
         ObjectInformer::start(env, client, K::resource(), selection, indexers).into()
     }
 
@@ -289,7 +302,9 @@ impl<K: Kind> Informer<K> {
 /// The decoded object; one that cannot be decoded is reported and passed over, as if it were not there.
 fn typed<K: Kind>(object: &Object) -> Option<K> {
     decode(object)
-        .inspect_err(|error| tracing::warn!(kind = K::KIND, object = %ObjectKey::of(object), %error, "cannot decode"))
+        .inspect_err(
+            |error| tracing::warn!(kind = K::KIND, object = %ObjectKey::of(object), %error, "cannot decode"),
+        )
         .ok()
 }
 

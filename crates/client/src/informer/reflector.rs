@@ -24,7 +24,7 @@ enum End {
     /// The server ended it; it can go on from where it was.
     Closed,
     /// It failed; it can go on from where it was.
-    Failed(Status),
+    Failed(Box<Status>),
     /// The server no longer knows the revision.
     Expired,
 }
@@ -76,18 +76,17 @@ impl Reflector {
 
     async fn pause(&mut self, what: &str, status: &Status) {
         let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-        let wait = self.backoff.next().max(Duration::from_secs(asked.into()));
+        let wait = self.backoff.next_delay().max(Duration::from_secs(asked.into()));
         tracing::debug!(resource = %self.shared.resource.group_resource(), what, error = %status, "trying again");
         tokio::time::sleep(wait).await;
     }
 
     async fn list(&self, from: &str) -> Result<Revision, Status> {
-        let options = Options {
-            resource_version: (!from.is_empty()).then(|| from.to_owned()),
-            ..self.selection()
-        };
+        let options =
+            Options { resource_version: (!from.is_empty()).then(|| from.to_owned()), ..self.selection() };
         let shared = &self.shared;
-        let list = self.client.list_resource(shared.resource.clone(), &shared.selection.namespace, options).await?;
+        let list =
+            self.client.list_resource(shared.resource.clone(), &shared.selection.namespace, options).await?;
         shared.apply(list.revision, |cache| cache.replace(list.items));
         shared.progress.send_modify(|progress| *progress = Progress { synced: true, ..*progress });
         Ok(list.revision)
@@ -120,11 +119,12 @@ impl Reflector {
             ..self.selection()
         };
         let shared = &self.shared;
-        let watch = self.client.watch_resource(shared.resource.clone(), &shared.selection.namespace, options).await;
+        let watch =
+            self.client.watch_resource(shared.resource.clone(), &shared.selection.namespace, options).await;
         let mut watch = match watch {
             Ok(watch) => watch,
             Err(status) if status.is_expired() => return End::Expired,
-            Err(status) => return End::Failed(status),
+            Err(status) => return End::Failed(Box::new(status)),
         };
         while let Some(event) = watch.next().await {
             match event {
@@ -142,7 +142,7 @@ impl Reflector {
                     shared.apply(reached, |_| Vec::new());
                 }
                 WatchEvent::Error(status) if status.is_expired() => return End::Expired,
-                WatchEvent::Error(status) => return End::Failed(status),
+                WatchEvent::Error(status) => return End::Failed(Box::new(status)),
             }
         }
         End::Closed

@@ -35,7 +35,9 @@ impl Transport for Script {
                 },
                 _ => {
                     let watch = self.watches.lock().unwrap().pop_front();
-                    watch.map(|watch| Reply::Watch(watch.boxed())).ok_or_else(|| Status::unavailable("no watch"))
+                    watch
+                        .map(|watch| Reply::Watch(watch.boxed()))
+                        .ok_or_else(|| Status::unavailable("no watch"))
                 }
             }
         })
@@ -67,7 +69,9 @@ fn pod(name: &str, revision: Revision, node: &str) -> Object {
 }
 
 fn by_node() -> Vec<Indexer> {
-    let keys = |object: &Object| object.text(&["spec", "nodeName"]).map(|node| node.into_owned()).into_iter().collect();
+    let keys = |object: &Object| {
+        object.text(&["spec", "nodeName"]).map(|node| node.into_owned()).into_iter().collect()
+    };
     vec![Indexer { name: "node", keys }]
 }
 
@@ -84,7 +88,8 @@ async fn it_lists_watches_and_indexes() {
     let (env, server) = (Env::simulated(1), Arc::new(Script::default()));
     server.list(5, &[("one", 3), ("two", 5)]);
     let watch = server.watch();
-    let informer = Informer::<Pod>::start_indexed(&env, &Client::new(server.clone()), Selection::default(), by_node());
+    let informer =
+        Informer::<Pod>::start_indexed(&env, &Client::new(server.clone()), Selection::default(), by_node());
     assert!(!informer.is_synced());
     informer.synced().await;
     assert_eq!(names(&informer), "one two");

@@ -69,7 +69,10 @@ struct ScopedExecutor(Env);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-pub(super) fn client(env: &Env, config: &RemoteConfig) -> Result<legacy::Client<TlsConnector, Full<Bytes>>, RemoteError> {
+pub(super) fn client(
+    env: &Env,
+    config: &RemoteConfig,
+) -> Result<legacy::Client<TlsConnector, Full<Bytes>>, RemoteError> {
     let connector = TlsConnector::new(config)?;
     Ok(legacy::Client::builder(ScopedExecutor(env.clone()))
         .timer(TokioTimer::new())
@@ -93,7 +96,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for ScopedExecutor {
 impl TlsConnector {
     fn new(config: &RemoteConfig) -> Result<TlsConnector, RemoteError> {
         let wrong = |why: String| RemoteError::Server { server: config.server.clone(), why };
-        let uri: Uri = config.server.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
+        let uri: Uri =
+            config.server.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
         let host = uri.host().ok_or_else(|| wrong("it has no host".into()))?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -136,7 +140,8 @@ fn tls_config(config: &RemoteConfig) -> Result<rustls::ClientConfig, RemoteError
         let chain = CertificateDer::pem_slice_iter(config.client_cert_pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| wrong(&error))?;
-        let key = PrivateKeyDer::from_pem_slice(config.client_key_pem.as_bytes()).map_err(|error| wrong(&error))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(config.client_key_pem.as_bytes()).map_err(|error| wrong(&error))?;
         builder.with_client_auth_cert(chain, key).map_err(|error| wrong(&error))?
     };
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -159,7 +164,8 @@ impl Service<Uri> for TlsConnector {
             let Some((connector, name)) = tls else {
                 return Ok(Stream::Plain(tcp));
             };
-            let stream = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(name, tcp.into_inner())).await??;
+            let stream =
+                tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(name, tcp.into_inner())).await??;
             Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
         })
     }
@@ -179,7 +185,11 @@ impl Connection for Stream {
 }
 
 impl Read for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
@@ -188,7 +198,11 @@ impl Read for Stream {
 }
 
 impl Write for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),

@@ -39,7 +39,8 @@ pub(super) fn status(body: &[u8]) -> Option<Status> {
 /// One line of a watch.
 pub(super) fn frame(line: &[u8]) -> Result<WatchEvent, Status> {
     let json = compact(line)?;
-    let body = raw::find(&json, &["object"]).ok_or_else(|| Status::internal("a watch event without an object"))?;
+    let body =
+        raw::find(&json, &["object"]).ok_or_else(|| Status::internal("a watch event without an object"))?;
     Ok(match &*text(&json, &["type"]) {
         "ADDED" => WatchEvent::Added(object(body)),
         "MODIFIED" => WatchEvent::Modified(object(body)),
@@ -100,7 +101,8 @@ fn text<'a>(json: &'a [u8], path: &[&str]) -> Cow<'a, str> {
 
 /// `json`, checked, without white space between its tokens.
 fn compact(json: &[u8]) -> Result<Cow<'_, [u8]>, Status> {
-    serde_json::from_slice::<IgnoredAny>(json).map_err(|error| Status::internal(format!("the answer: {error}")))?;
+    serde_json::from_slice::<IgnoredAny>(json)
+        .map_err(|error| Status::internal(format!("the answer: {error}")))?;
     let json = json.trim_ascii();
     let mut compacted: Option<Vec<u8>> = None;
     let (mut at, mut copied) = (0, 0);
@@ -151,7 +153,10 @@ mod tests {
         let pretty = "{\n  \"kind\": \"Pod\",\n  \"apiVersion\": \"v1\",\n  \"spec\": {\"a\": [1, 2 ], \"b\": \"x \\\" y\"},\n\
                       \"metadata\": {\"name\": \"a\", \"resourceVersion\": \"12\"}\n}\n";
         let Ok(Reply::Object(object)) = reply(Verb::Get, pretty.as_bytes()) else { panic!("no object") };
-        assert_eq!(body(&object), r#"{"metadata":{"name":"a","resourceVersion":"12"},"spec":{"a":[1,2],"b":"x \" y"}}"#);
+        assert_eq!(
+            body(&object),
+            r#"{"metadata":{"name":"a","resourceVersion":"12"},"spec":{"a":[1,2],"b":"x \" y"}}"#
+        );
         assert_eq!(object.revision(), 12);
     }
 

@@ -104,7 +104,9 @@ impl Remote {
         if !request.body.is_empty() {
             http = http.header(CONTENT_TYPE, path::content_type(request));
         }
-        let http = http.body(Full::new(request.body.clone())).map_err(|error| Status::bad_request(error.to_string()))?;
+        let http = http
+            .body(Full::new(request.body.clone()))
+            .map_err(|error| Status::bad_request(error.to_string()))?;
         self.http.request(http).await.map_err(|error| unreachable_server(&self.base, &error))
     }
 
@@ -115,7 +117,8 @@ impl Remote {
             if request.verb == Verb::Watch && head.status.is_success() {
                 return Ok(Reply::Watch(frames(body)));
             }
-            let body = body.collect().await.map_err(|error| unreachable_server(&self.base, &error))?.to_bytes();
+            let body =
+                body.collect().await.map_err(|error| unreachable_server(&self.base, &error))?.to_bytes();
             if !head.status.is_success() {
                 return Err(failure(&head, &body));
             }
@@ -190,8 +193,9 @@ impl Token {
             Some((at, token)) if at.elapsed() < TOKEN_AGE => Ok(token.clone()),
             _ => {
                 // A few hundred bytes of a local file: not worth a thread.
-                let token = std::fs::read_to_string(file)
-                    .map_err(|error| Status::bad_request(format!("cannot read {}: {error}", file.display())))?;
+                let token = std::fs::read_to_string(file).map_err(|error| {
+                    Status::bad_request(format!("cannot read {}: {error}", file.display()))
+                })?;
                 let token = token.trim().to_owned();
                 *read = Some((Instant::now(), token.clone()));
                 Ok(token)
@@ -204,7 +208,8 @@ impl Token {
 
 fn frames(body: Incoming) -> Watch {
     let frames = Frames { body, buffer: BytesMut::new(), searched: 0, ended: false };
-    stream::unfold(frames, |mut frames| async move { frames.next().await.map(|event| (event, frames)) }).boxed()
+    stream::unfold(frames, |mut frames| async move { frames.next().await.map(|event| (event, frames)) })
+        .boxed()
 }
 
 impl Frames {

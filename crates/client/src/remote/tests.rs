@@ -28,7 +28,7 @@ async fn serve(listener: TcpListener, connections: Arc<std::sync::atomic::Atomic
         let service = service_fn(|request: http::Request<Incoming>| async move {
             let line = format!("{} {}", request.method(), request.uri());
             let token = request.headers().get(AUTHORIZATION).is_some_and(|value| value == "Bearer t");
-            let response = match line.as_str() {
+            match line.as_str() {
                 _ if !token => http::Response::builder().status(401).body(full("who?")),
                 "GET /api/v1/namespaces/a/pods/x" => http::Response::builder()
                     .body(full("{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"x\",\"resourceVersion\":\"4\"}}\n")),
@@ -41,10 +41,10 @@ async fn serve(listener: TcpListener, connections: Arc<std::sync::atomic::Atomic
                 _ => http::Response::builder().status(404).body(full(
                     r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"gone","reason":"NotFound","code":404}"#,
                 )),
-            };
-            response
+            }
         });
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), service);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), service);
         env.spawn("server", async move { connection.await.unwrap_or_default() });
     }
 }
@@ -58,7 +58,9 @@ async fn requests_and_watches_travel_over_one_connection_each() {
     env.spawn("listener", serve(listener, Arc::clone(&connections), env.clone()));
     let pods = || GroupVersionResource::new("", "v1", "pods");
 
-    let remote = Remote::new(&env, RemoteConfig { server: server.clone(), token: "t".into(), ..Default::default() }).unwrap();
+    let remote =
+        Remote::new(&env, RemoteConfig { server: server.clone(), token: "t".into(), ..Default::default() })
+            .unwrap();
     for _ in 0..3 {
         let get = Request { namespace: "a".into(), name: "x".into(), ..Request::new(Verb::Get, pods()) };
         let Ok(Reply::Object(pod)) = remote.call(get).await else { panic!("no object") };

@@ -31,7 +31,8 @@ pub(super) fn generation(set: &DaemonSet) -> Option<String> {
 /// Whether `pod` is of the present template.
 pub(super) fn is_updated(set: &DaemonSet, pod: &Pod, hash: &str) -> bool {
     let label = |key: &str| pod.metadata.labels.get(key);
-    let of_generation = generation(set).is_some_and(|generation| label(GENERATION_LABEL) == Some(&generation));
+    let of_generation =
+        generation(set).is_some_and(|generation| label(GENERATION_LABEL) == Some(&generation));
     of_generation || !hash.is_empty() && label(HASH).is_some_and(|other| other == hash)
 }
 
@@ -76,14 +77,14 @@ pub(super) fn settle(
         return Err(match taken {
             Some(taken) if !is_current(taken) => avoid_collision(set),
             Some(_) => Plan::nothing(),
-            None => Plan::of(vec![Action::Write(Write::create(&make(set, next, wanted)))]),
+            None => Plan::of(vec![Action::from(Write::create(&make(set, next, wanted)))]),
         });
     };
     // More than one of the same template: the others are as good as old ones.
     old.extend(current);
     if newest.revision < next {
         newest.revision = next;
-        return Err(Plan::of(vec![Action::Write(Write::update(&newest))]));
+        return Err(Plan::of(vec![Action::from(Write::update(&newest))]));
     }
     Ok(History { hash: hash_label(&newest), old })
 }
@@ -112,7 +113,7 @@ fn avoid_collision(set: &DaemonSet) -> Plan {
     let mut set = set.clone();
     let status = set.status.get_or_insert_default();
     status.collision_count = Some(status.collision_count.unwrap_or_default() + 1);
-    Plan::of(vec![Action::Write(Write::update_status(&set))])
+    Plan::of(vec![Action::from(Write::update_status(&set))])
 }
 
 /// Deletes revisions beyond the history that is to be kept, but none that a pod is of.

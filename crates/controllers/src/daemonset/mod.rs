@@ -75,7 +75,8 @@ impl Controller {
         if let Some(orphan) = change.new.as_ref().map(meta_of).filter(|meta| meta.controller().is_none()) {
             let selecting = self.sets.namespaced(namespace).into_iter().filter_map(|set| {
                 let selector = set.spec?.selector;
-                (!labels::is_empty(&selector) && labels::selects(&selector, &orphan.labels)).then_some(set.metadata.name?)
+                (!labels::is_empty(&selector) && labels::selects(&selector, &orphan.labels))
+                    .then_some(set.metadata.name?)
             });
             keys.extend(selecting.map(|name| ObjectKey::new(namespace, name)));
         }
@@ -110,11 +111,9 @@ impl Reconcile for Controller {
     fn gather(&self, key: &ObjectKey) -> Option<State> {
         let set = self.sets.get(&key.namespace, &key.name)?;
         let uid = set.metadata.uid.clone().unwrap_or_default();
-        let orphans = Informers::orphans(&key.namespace);
-        let mut pods = self.pods.indexed_objects(Informers::BY_CONTROLLER, &uid);
-        pods.extend(self.pods.indexed_objects(Informers::BY_CONTROLLER, &orphans));
-        let mut revisions = self.revisions.indexed(Informers::BY_CONTROLLER, &uid);
-        revisions.extend(self.revisions.indexed(Informers::BY_CONTROLLER, &orphans));
+        let pods = Informers::claimable(self.pods.untyped(), &uid, &key.namespace);
+        let revisions = Informers::claimable(self.revisions.untyped(), &uid, &key.namespace);
+        let revisions = revisions.iter().filter_map(|revision| decode(revision).ok()).collect();
         let taken = self.revisions.object(&key.namespace, &history::name_of_next(&set));
         let taken = taken.and_then(|revision| decode(&revision).ok());
         let (pods, nodes): (Vec<Pod>, Vec<Node>) = (views(&pods), views(&self.nodes.objects()));

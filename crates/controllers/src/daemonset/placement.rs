@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{
-    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, PodTemplateSpec, Taint,
-    Toleration,
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec,
+    PodTemplateSpec, Taint, Toleration,
 };
 
 use crate::objects::labels::{selects_node, tolerates};
@@ -35,10 +35,15 @@ pub(super) fn fit(set: &DaemonSet, node: &Node) -> Fit {
     let spec = set.spec.as_ref().and_then(|spec| spec.template.spec.clone()).unwrap_or_default();
     let name = &node.metadata.name;
     let names = spec.node_name.as_ref().is_none_or(|wanted| wanted.is_empty() || wanted == name);
-    let labels = spec.node_selector.iter().flatten().all(|(key, value)| node.metadata.labels.get(key) == Some(value));
+    let labels =
+        spec.node_selector.iter().flatten().all(|(key, value)| node.metadata.labels.get(key) == Some(value));
     let required = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required = required.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    if !names || !labels || !required.is_none_or(|selector| selects_node(selector, name, &node.metadata.labels)) {
+    let required =
+        required.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+    if !names
+        || !labels
+        || !required.is_none_or(|selector| selects_node(selector, name, &node.metadata.labels))
+    {
         return Fit { should_run: false, may_stay: false };
     }
     let tolerations = tolerations(&spec);
@@ -61,7 +66,8 @@ fn tolerations(spec: &PodSpec) -> Vec<Toleration> {
             ..Toleration::default()
         };
         let same = |one: &&mut Toleration| {
-            (&one.key, &one.operator, &one.effect) == (&toleration.key, &toleration.operator, &toleration.effect)
+            (&one.key, &one.operator, &one.effect)
+                == (&toleration.key, &toleration.operator, &toleration.effect)
         };
         match tolerations.iter_mut().find(same) {
             Some(one) => *one = toleration,
@@ -95,7 +101,8 @@ fn bind(spec: &mut PodSpec, node: &str) {
     let term = NodeSelectorTerm { match_fields: Some(vec![requirement]), match_expressions: None };
     let affinity: &mut Affinity = spec.affinity.get_or_insert_default();
     let affinity: &mut NodeAffinity = affinity.node_affinity.get_or_insert_default();
-    affinity.required_during_scheduling_ignored_during_execution = Some(NodeSelector { node_selector_terms: vec![term] });
+    affinity.required_during_scheduling_ignored_during_execution =
+        Some(NodeSelector { node_selector_terms: vec![term] });
 }
 
 /// The node that `pod` is on or meant for.

@@ -74,7 +74,8 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
     let view = View { set, hash: history.hash.clone(), nodes, pods: by_node(&pods), now };
     let mut changes = manage(&view, &state.waits);
     // A rollout waits until every node has what it should have.
-    let is_rolling = spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref()) != Some("OnDelete");
+    let is_rolling =
+        spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref()) != Some("OnDelete");
     if changes.create.is_empty() && changes.delete.is_empty() && is_rolling {
         let rolled = rolling::roll(&view);
         (changes.create, changes.delete) = (rolled.create, rolled.delete);
@@ -89,7 +90,7 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
         plan.again_after(delay);
     }
     carry_out(&view, &meta, changes, &mut plan);
-    plan.actions.extend(history::clean_up(set, &history, &pods).into_iter().map(Action::Write));
+    plan.actions.extend(history::clean_up(set, &history, &pods).into_iter().map(Action::from));
     plan
 }
 
@@ -97,7 +98,8 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
 fn settle(state: &State, meta: &Meta, live: &Live) -> Result<(Vec<Pod>, History), Plan> {
     let selector = state.set.spec.as_ref().map(|spec| spec.selector.clone()).unwrap_or_default();
     let claimant = Claimant::new::<DaemonSet>(meta);
-    let revisions = state.revisions.iter().map(|revision| (Meta::from(&revision.metadata), revision.clone())).collect();
+    let revisions =
+        state.revisions.iter().map(|revision| (Meta::from(&revision.metadata), revision.clone())).collect();
     let revisions = claimant
         .claim::<ControllerRevision, (Meta, ControllerRevision)>(
             revisions,
@@ -127,7 +129,8 @@ fn by_node(pods: &[Pod]) -> BTreeMap<String, Vec<Pod>> {
         }
     }
     for pods in by_node.values_mut() {
-        let order = |pod: &Pod| (pod.spec.node_name.is_empty(), pod.metadata.created(), pod.metadata.name.clone());
+        let order =
+            |pod: &Pod| (pod.spec.node_name.is_empty(), pod.metadata.created(), pod.metadata.name.clone());
         pods.sort_by_key(order);
     }
     by_node
@@ -140,8 +143,12 @@ fn manage(view: &View, waits: &BTreeMap<String, Duration>) -> Changes {
         match (view.pods.get(&node.metadata.name), fit) {
             (None, fit) if fit.should_run => changes.create.push(node.metadata.name.clone()),
             (None, _) => {}
-            (Some(pods), fit) if fit.may_stay => tidy(view, &node.metadata.name, pods, *fit, waits, &mut changes),
-            (Some(pods), _) => changes.delete.extend(pods.iter().filter(|pod| !pod.metadata.is_deleting()).cloned()),
+            (Some(pods), fit) if fit.may_stay => {
+                tidy(view, &node.metadata.name, pods, *fit, waits, &mut changes)
+            }
+            (Some(pods), _) => {
+                changes.delete.extend(pods.iter().filter(|pod| !pod.metadata.is_deleting()).cloned())
+            }
         }
     }
     // Pods meant for a node that is no more, which no scheduler will ever bind.
@@ -152,21 +159,32 @@ fn manage(view: &View, waits: &BTreeMap<String, Duration>) -> Changes {
 }
 
 /// What has ended goes, so that another can come; and all but one, or but one old and one new during a surge.
-fn tidy(view: &View, node: &str, pods: &[Pod], fit: Fit, waits: &BTreeMap<String, Duration>, changes: &mut Changes) {
+fn tidy(
+    view: &View,
+    node: &str,
+    pods: &[Pod],
+    fit: Fit,
+    waits: &BTreeMap<String, Duration>,
+    changes: &mut Changes,
+) {
     let mut running: Vec<&Pod> = Vec::new();
     for pod in pods.iter().filter(|pod| !pod.metadata.is_deleting()) {
         let key = pod.metadata.key();
         match pod.status.phase.as_str() {
             "Failed" => match waits.get(&pod.metadata.uid) {
-                Some(wait) => changes.again_after = Some(changes.again_after.map_or(*wait, |other| other.min(*wait))),
+                Some(wait) => {
+                    changes.again_after = Some(changes.again_after.map_or(*wait, |other| other.min(*wait)))
+                }
                 None => {
-                    let message = format!("Found failed daemon pod {key} on node {node}, will try to kill it");
+                    let message =
+                        format!("Found failed daemon pod {key} on node {node}, will try to kill it");
                     changes.notes.push(Note::warning(reference(view.set), "FailedDaemonPod", message));
                     changes.delete.push(pod.clone());
                 }
             },
             "Succeeded" => {
-                let message = format!("Found succeeded daemon pod {key} on node {node}, will try to delete it");
+                let message =
+                    format!("Found succeeded daemon pod {key} on node {node}, will try to delete it");
                 changes.notes.push(Note::normal(reference(view.set), "SucceededDaemonPod", message));
                 changes.delete.push(pod.clone());
             }
@@ -215,7 +233,8 @@ fn carry_out(view: &View, meta: &Meta, changes: Changes, plan: &mut Plan) {
 
 fn status(view: &View) -> DaemonSetStatus {
     let old = view.set.status.clone().unwrap_or_default();
-    let (mut desired, mut current, mut misscheduled, mut ready, mut updated, mut available) = (0, 0, 0, 0, 0, 0);
+    let (mut desired, mut current, mut misscheduled, mut ready, mut updated, mut available) =
+        (0, 0, 0, 0, 0, 0);
     for (node, fit) in &view.nodes {
         let pod = view.pods.get(&node.metadata.name).and_then(|pods| pods.first());
         match (fit.should_run, pod) {

@@ -70,9 +70,15 @@ fn replace(view: &View, by_node: &BTreeMap<&String, Vec<&Pod>>, max_unavailable:
 }
 
 /// New pods come first, on as many nodes as `max_surge` allows; an old one goes when its successor is available.
-fn surge_in(view: &View, by_node: &BTreeMap<&String, Vec<&Pod>>, desired: usize, max_surge: usize) -> Changes {
+fn surge_in(
+    view: &View,
+    by_node: &BTreeMap<&String, Vec<&Pod>>,
+    desired: usize,
+    max_surge: usize,
+) -> Changes {
     let is_available = |pod: &Pod| pod.is_available(min_ready_seconds(view.set), view.now);
-    let belongs = |name: &str| view.nodes.iter().any(|(node, fit)| node.metadata.name == name && fit.should_run);
+    let belongs =
+        |name: &str| view.nodes.iter().any(|(node, fit)| node.metadata.name == name && fit.should_run);
     let (mut surging, mut available) = (0, 0);
     let (mut changes, mut candidates, mut misplaced) = (Changes::default(), Vec::new(), Vec::new());
     for (node, pods) in by_node {
@@ -84,7 +90,11 @@ fn surge_in(view: &View, by_node: &BTreeMap<&String, Vec<&Pod>>, desired: usize,
         match (old, new) {
             (None, _) => {}
             (Some(old), None) if belongs(node) => {
-                if is_available(old) { candidates.push((*node).clone()) } else { changes.create.push((*node).clone()) }
+                if is_available(old) {
+                    candidates.push((*node).clone())
+                } else {
+                    changes.create.push((*node).clone())
+                }
             }
             (Some(old), None) if is_available(old) => misplaced.push(old.clone()),
             (Some(old), None) => changes.delete.push(old.clone()),

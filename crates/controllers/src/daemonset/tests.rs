@@ -22,7 +22,10 @@ fn set(change: Value) -> Value {
 #[test]
 fn nodes_that_fit() {
     let node = |labels: Value, taints: Value| -> Node {
-        serde_json::from_value(json!({"metadata": {"name": "n", "labels": labels}, "spec": {"taints": taints}})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "n", "labels": labels}, "spec": {"taints": taints}}),
+        )
+        .unwrap()
     };
     let taint = |key: &str, effect: &str| json!([{"key": key, "effect": effect}]);
     let spec = |spec: Value| json!({"template": {"spec": spec}});
@@ -32,8 +35,18 @@ fn nodes_that_fit() {
         (spec(json!({})), json!({}), taint("dedicated", "NoExecute"), (false, false)),
         (spec(json!({})), json!({}), taint("node.kubernetes.io/not-ready", "NoExecute"), (true, true)),
         (spec(json!({})), json!({}), taint("node.kubernetes.io/unschedulable", "NoSchedule"), (true, true)),
-        (spec(json!({})), json!({}), taint("node.kubernetes.io/network-unavailable", "NoSchedule"), (false, true)),
-        (spec(json!({"hostNetwork": true})), json!({}), taint("node.kubernetes.io/network-unavailable", "NoSchedule"), (true, true)),
+        (
+            spec(json!({})),
+            json!({}),
+            taint("node.kubernetes.io/network-unavailable", "NoSchedule"),
+            (false, true),
+        ),
+        (
+            spec(json!({"hostNetwork": true})),
+            json!({}),
+            taint("node.kubernetes.io/network-unavailable", "NoSchedule"),
+            (true, true),
+        ),
         (spec(json!({"nodeSelector": {"disk": "ssd"}})), json!({"disk": "ssd"}), json!([]), (true, true)),
         (spec(json!({"nodeSelector": {"disk": "ssd"}})), json!({}), json!([]), (false, false)),
         (spec(json!({"nodeName": "other"})), json!({}), json!([]), (false, false)),
@@ -62,11 +75,18 @@ async fn started(nodes: &[&str], change: Value) -> Cluster {
 async fn run(cluster: &Cluster) {
     for pod in cluster.server.list(&core::Pod::resource()) {
         if pod["spec"]["nodeName"].is_null() {
-            let terms = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+            let terms = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+                ["nodeSelectorTerms"];
             let node = terms[0]["matchFields"][0]["values"][0].clone();
             let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": cluster.env.now().to_string()});
-            let change = json!({"spec": {"nodeName": node}, "status": {"phase": "Running", "conditions": [ready]}});
-            cluster.server.change(&core::Pod::resource(), "a", pod["metadata"]["name"].as_str().unwrap(), change);
+            let change =
+                json!({"spec": {"nodeName": node}, "status": {"phase": "Running", "conditions": [ready]}});
+            cluster.server.change(
+                &core::Pod::resource(),
+                "a",
+                pod["metadata"]["name"].as_str().unwrap(),
+                change,
+            );
         } else if !pod["metadata"]["deletionTimestamp"].is_null() {
             cluster.server.remove(&core::Pod::resource(), "a", pod["metadata"]["name"].as_str().unwrap());
         }
@@ -78,7 +98,8 @@ async fn run(cluster: &Cluster) {
 fn images(cluster: &Cluster) -> String {
     let pods = cluster.server.list(&core::Pod::resource());
     let staying = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-    let mut images: Vec<&str> = staying.map(|pod| pod["spec"]["containers"][0]["image"].as_str().unwrap()).collect();
+    let mut images: Vec<&str> =
+        staying.map(|pod| pod["spec"]["containers"][0]["image"].as_str().unwrap()).collect();
     images.sort();
     images.join(" ")
 }
@@ -98,7 +119,10 @@ async fn every_node_gets_one_and_loses_it() {
     assert_eq!(cluster.count(&core::Pod::resource()), 2);
     run(&cluster).await;
     let now = status(&cluster);
-    assert_eq!((&now["desiredNumberScheduled"], &now["numberAvailable"], &now["updatedNumberScheduled"]), (&json!(2), &json!(2), &json!(2)));
+    assert_eq!(
+        (&now["desiredNumberScheduled"], &now["numberAvailable"], &now["updatedNumberScheduled"]),
+        (&json!(2), &json!(2), &json!(2))
+    );
     put_node(&cluster, "n3");
     cluster.settle().await;
     assert_eq!(cluster.count(&core::Pod::resource()), 3);
@@ -132,7 +156,8 @@ async fn it_rolls_one_node_at_a_time_and_keeps_history() {
     set_image(&cluster, "one");
     cluster.settle().await;
     let revisions = cluster.server.list(&ControllerRevision::resource());
-    let mut numbers: Vec<i64> = revisions.iter().map(|revision| revision["revision"].as_i64().unwrap()).collect();
+    let mut numbers: Vec<i64> =
+        revisions.iter().map(|revision| revision["revision"].as_i64().unwrap()).collect();
     numbers.sort();
     assert_eq!(numbers, [2, 3], "the old revision is the newest again");
     cluster.env.shutdown().await;
@@ -157,7 +182,8 @@ async fn a_surge_brings_the_new_before_the_old_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn on_delete_waits_and_failed_pods_are_replaced() {
-    let cluster = started(&["n1"], json!({"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}})).await;
+    let cluster =
+        started(&["n1"], json!({"updateStrategy": {"type": "OnDelete", "rollingUpdate": null}})).await;
     run(&cluster).await;
     set_image(&cluster, "two");
     cluster.settle().await;
@@ -167,6 +193,12 @@ async fn on_delete_waits_and_failed_pods_are_replaced() {
     cluster.server.change(&core::Pod::resource(), "a", &name, json!({"status": {"phase": "Failed"}}));
     cluster.settle().await;
     assert_eq!(images(&cluster), "two");
-    assert!(cluster.server.events().iter().any(|event| event.starts_with("Warning FailedDaemonPod: Found failed daemon pod a/agent-")));
+    assert!(
+        cluster
+            .server
+            .events()
+            .iter()
+            .any(|event| event.starts_with("Warning FailedDaemonPod: Found failed daemon pod a/agent-"))
+    );
     cluster.env.shutdown().await;
 }

@@ -35,8 +35,7 @@ struct Controller {
 /// Starts the controller.
 pub fn start(wiring: &Wiring) {
     let informers = &wiring.informers;
-    let controller =
-        Controller { deployments: informers.of(), sets: informers.of(), pods: informers.of() };
+    let controller = Controller { deployments: informers.of(), sets: informers.of(), pods: informers.of() };
     let (by_set, by_pod) = (controller.clone(), controller.clone());
     wiring
         .controller(controller.clone())
@@ -73,13 +72,16 @@ impl Controller {
     fn of_pod(&self, change: &Change) -> Vec<ObjectKey> {
         let namespace = change.key.namespace.as_str();
         let gone = change.old.as_ref().filter(|_| change.new.is_none());
-        let key = gone.and_then(owner::controller_of_object).filter(|owner| owner.kind == "ReplicaSet").and_then(|owner| {
-            let set = self.sets.object(namespace, &owner.name)?;
-            let owner = owner::controller_of_object(&set).filter(|owner| owner.kind == "Deployment")?;
-            let deployment = self.deployments.object(namespace, &owner.name)?;
-            (deployment.text(&["spec", "strategy", "type"]).as_deref() == Some("Recreate"))
-                .then(|| ObjectKey::new(namespace, owner.name))
-        });
+        let key = gone
+            .and_then(owner::controller_of_object)
+            .filter(|owner| owner.kind == "ReplicaSet")
+            .and_then(|owner| {
+                let set = self.sets.object(namespace, &owner.name)?;
+                let owner = owner::controller_of_object(&set).filter(|owner| owner.kind == "Deployment")?;
+                let deployment = self.deployments.object(namespace, &owner.name)?;
+                (deployment.text(&["spec", "strategy", "type"]).as_deref() == Some("Recreate"))
+                    .then(|| ObjectKey::new(namespace, owner.name))
+            });
         key.into_iter().collect()
     }
 
@@ -90,7 +92,7 @@ impl Controller {
         }
         let uids = sets.iter().filter_map(|set| set.metadata.uid.clone());
         uids.map(|uid| {
-            let pods: Vec<Pod> = views(&self.pods.indexed_objects(Informers::BY_CONTROLLER, &uid));
+            let pods: Vec<Pod> = views(&Informers::controlled(self.pods.untyped(), &uid));
             let running = pods.iter().filter(|pod| !pod.is_terminal()).count();
             (uid, running)
         })
@@ -109,8 +111,8 @@ impl Reconcile for Controller {
     fn gather(&self, key: &ObjectKey) -> Option<State> {
         let deployment = self.deployments.get(&key.namespace, &key.name)?;
         let uid = deployment.metadata.uid.clone().unwrap_or_default();
-        let mut sets = self.sets.indexed(Informers::BY_CONTROLLER, &uid);
-        sets.extend(self.sets.indexed(Informers::BY_CONTROLLER, &Informers::orphans(&key.namespace)));
+        let sets = Informers::claimable(self.sets.untyped(), &uid, &key.namespace);
+        let sets: Vec<ReplicaSet> = sets.iter().filter_map(|set| decode(set).ok()).collect();
         let running = self.running(&deployment, &sets);
         let next = revision::name_of_next(&deployment);
         let taken = self.sets.object(&key.namespace, &next).and_then(|set| decode(&set).ok());

@@ -33,7 +33,8 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
     if labels::is_empty(&spec.selector) {
         return selects_all(deployment);
     }
-    let sets: Vec<(Meta, ReplicaSet)> = state.sets.iter().map(|set| (Meta::from(&set.metadata), set.clone())).collect();
+    let sets: Vec<(Meta, ReplicaSet)> =
+        state.sets.iter().map(|set| (Meta::from(&set.metadata), set.clone())).collect();
     let claimed = Claimant::new::<Deployment>(&meta).claim::<ReplicaSet, _>(
         sets,
         |(meta, _)| meta,

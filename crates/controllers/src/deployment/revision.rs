@@ -110,7 +110,8 @@ pub(super) fn make(deployment: &Deployment, revision: i64, replicas: i32) -> Rep
 /// Brings the annotations of `set`, which is of the present template, up to date, and what else it takes over.
 pub(super) fn annotate_existing(deployment: &Deployment, set: &mut ReplicaSet, revision: &str) {
     annotate(deployment, set, revision);
-    let min_ready_seconds = deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or_default();
+    let min_ready_seconds =
+        deployment.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or_default();
     if let Some(spec) = &mut set.spec
         && spec.min_ready_seconds.unwrap_or_default() != min_ready_seconds
     {
@@ -120,7 +121,8 @@ pub(super) fn annotate_existing(deployment: &Deployment, set: &mut ReplicaSet, r
 
 fn annotate(deployment: &Deployment, set: &mut ReplicaSet, revision: &str) {
     let ours = deployment.metadata.annotations.clone().unwrap_or_default();
-    let copied: Vec<(String, String)> = ours.into_iter().filter(|(key, _)| !SKIPPED.contains(&key.as_str())).collect();
+    let copied: Vec<(String, String)> =
+        ours.into_iter().filter(|(key, _)| !SKIPPED.contains(&key.as_str())).collect();
     let old = of(set);
     let is_newer = revision.parse().is_ok_and(|new: i64| old < new);
     if copied.is_empty() && !is_newer {

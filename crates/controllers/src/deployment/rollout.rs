@@ -114,7 +114,8 @@ impl Rollout {
     pub(super) fn clean_up(&mut self) {
         let limit = self.deployment.spec.as_ref().and_then(|spec| spec.revision_history_limit);
         let Some(limit) = limit.filter(|limit| *limit != i32::MAX) else { return };
-        let mut old: Vec<&ReplicaSet> = self.old().filter(|set| set.metadata.deletion_timestamp.is_none()).collect();
+        let mut old: Vec<&ReplicaSet> =
+            self.old().filter(|set| set.metadata.deletion_timestamp.is_none()).collect();
         old.sort_by_key(|set| revision::of(set));
         let surplus = old.len().saturating_sub(usize::try_from(limit).unwrap_or_default());
         let deletes: Vec<Write> = old[..surplus]
@@ -163,14 +164,15 @@ impl Rollout {
             let message = format!("Scaled {direction} replica set {{name}} from {from} to {to}");
             writes.push(write.saying(Note::normal(about.clone(), "ScalingReplicaSet", message)));
         }
-        self.plan.actions.extend(writes.into_iter().map(Action::Write));
+        self.plan.actions.extend(writes.into_iter().map(Action::from));
     }
 
     /// Writes `status`, if it says anything new.
     pub(super) fn write_status(&mut self, status: DeploymentStatus) {
         if self.written.as_ref().is_some_and(|written| !crate::objects::status::same(written, &status)) {
             self.written = Some(status.clone());
-            self.plan.write(Write::update_status(&Deployment { status: Some(status), ..self.deployment.clone() }));
+            self.plan
+                .write(Write::update_status(&Deployment { status: Some(status), ..self.deployment.clone() }));
         }
     }
 

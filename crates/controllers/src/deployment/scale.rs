@@ -50,7 +50,8 @@ pub(super) fn scale(rollout: &mut Rollout) {
         rollout.resize(at, desired);
         return;
     }
-    let is_saturated = rollout.new_at.is_some_and(|at| is_saturated(&rollout.deployment, &rollout.sets[at].current));
+    let is_saturated =
+        rollout.new_at.is_some_and(|at| is_saturated(&rollout.deployment, &rollout.sets[at].current));
     if is_saturated {
         for at in rollout.old_at() {
             rollout.resize(at, 0);
@@ -64,7 +65,8 @@ pub(super) fn scale(rollout: &mut Rollout) {
 
 /// The only ReplicaSet with replicas; if none has any, the new one, or the latest.
 fn active_or_latest(rollout: &Rollout) -> Option<usize> {
-    let active: Vec<usize> = (0..rollout.sets.len()).filter(|at| replicas(&rollout.sets[*at].current) > 0).collect();
+    let active: Vec<usize> =
+        (0..rollout.sets.len()).filter(|at| replicas(&rollout.sets[*at].current) > 0).collect();
     match active.as_slice() {
         [] => rollout.new_at.or_else(|| rollout.old_at().into_iter().next_back()),
         [one] => Some(*one),
@@ -76,11 +78,14 @@ fn active_or_latest(rollout: &Rollout) -> Option<usize> {
 fn is_saturated(deployment: &Deployment, set: &ReplicaSet) -> bool {
     let desired = desired(deployment);
     let available = set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or_default();
-    replicas(set) == desired && revision::noted(set, revision::DESIRED) == Some(desired) && available == desired
+    replicas(set) == desired
+        && revision::noted(set, revision::DESIRED) == Some(desired)
+        && available == desired
 }
 
 fn proportionally(rollout: &mut Rollout, desired: i32) {
-    let mut active: Vec<usize> = (0..rollout.sets.len()).filter(|at| replicas(&rollout.sets[*at].current) > 0).collect();
+    let mut active: Vec<usize> =
+        (0..rollout.sets.len()).filter(|at| replicas(&rollout.sets[*at].current) > 0).collect();
     let total: i32 = active.iter().map(|at| replicas(&rollout.sets[*at].current)).sum();
     let allowed = if desired > 0 { desired + max_surge(&rollout.deployment) } else { 0 };
     let to_add = allowed - total;

@@ -84,7 +84,8 @@ fn remove_condition(status: &mut DeploymentStatus, kind: &str) {
 pub(super) fn plain(rollout: &Rollout) -> DeploymentStatus {
     let deployment = &rollout.deployment;
     let old = deployment.status.clone().unwrap_or_default();
-    let sum = |count: &dyn Fn(&ReplicaSet) -> i32| rollout.sets.iter().map(|set| count(&set.current)).sum::<i32>();
+    let sum =
+        |count: &dyn Fn(&ReplicaSet) -> i32| rollout.sets.iter().map(|set| count(&set.current)).sum::<i32>();
     let of_status = |set: &ReplicaSet| set.status.clone().unwrap_or_default();
     let available = sum(&|set| of_status(set).available_replicas.unwrap_or_default());
     let unavailable = (sum(&replicas) - available).max(0);
@@ -124,7 +125,14 @@ pub(super) fn of_rollout(rollout: &Rollout) -> (DeploymentStatus, Option<Duratio
     match failures.next() {
         Some(failure) => {
             let (reason, message) = (failure.reason.clone().unwrap_or_default(), failure.message.clone());
-            set_condition(&mut status, FAILURE, &failure.status, &reason, message.unwrap_or_default(), rollout.now);
+            set_condition(
+                &mut status,
+                FAILURE,
+                &failure.status,
+                &reason,
+                message.unwrap_or_default(),
+                rollout.now,
+            );
         }
         None => remove_condition(&mut status, FAILURE),
     }
@@ -152,7 +160,14 @@ fn progress(rollout: &Rollout, old: &DeploymentStatus, status: &mut DeploymentSt
     } else if has_progressed(old, status) {
         // The time of the update is what counts against the deadline, so it moves even if nothing else does.
         remove_condition(status, PROGRESSING);
-        set_condition(status, PROGRESSING, "True", "ReplicaSetUpdated", format!("{what} is progressing."), now);
+        set_condition(
+            status,
+            PROGRESSING,
+            "True",
+            "ReplicaSetUpdated",
+            format!("{what} is progressing."),
+            now,
+        );
         let since = current.filter(|condition| condition.status == "True");
         let new = status.conditions.iter_mut().flatten().find(|condition| condition.type_ == PROGRESSING);
         if let (Some(since), Some(new)) = (since, new) {
@@ -211,8 +226,11 @@ pub(super) fn create(rollout: &mut Rollout, state: &State, live: &Live) {
     let name = set.metadata.name.clone().unwrap_or_default();
     let about = reference(&rollout.deployment);
     let failed = format!("Failed to create new replica set \"{name}\": ");
-    let mut write = Write::create(&set)
-        .or_saying(Note::warning(about.clone(), "ReplicaSetCreateError", format!("{failed}{{error}}")));
+    let mut write = Write::create(&set).or_saying(Note::warning(
+        about.clone(),
+        "ReplicaSetCreateError",
+        format!("{failed}{{error}}"),
+    ));
     if size > 0 {
         let message = format!("Scaled up replica set {{name}} from 0 to {size}");
         write = write.saying(Note::normal(about, "ScalingReplicaSet", message));

@@ -38,10 +38,20 @@ fn cluster(deployment: Value) -> Cluster {
 /// Sizes of the ReplicaSets by revision: wanted and ready.
 fn sizes(cluster: &Cluster) -> String {
     let mut sets = cluster.server.list(&ReplicaSet::resource());
-    sets.sort_by_key(|set| set["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_str().unwrap().parse::<u32>().unwrap());
+    sets.sort_by_key(|set| {
+        set["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+            .as_str()
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+    });
     let line = |set: &Value| {
         let revision = set["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_str().unwrap();
-        format!("{revision}:{}/{}", set["spec"]["replicas"], set["status"]["readyReplicas"].as_i64().unwrap_or(0))
+        format!(
+            "{revision}:{}/{}",
+            set["spec"]["replicas"],
+            set["status"]["readyReplicas"].as_i64().unwrap_or(0)
+        )
     };
     sets.iter().map(line).collect::<Vec<_>>().join(" ")
 }
@@ -54,8 +64,13 @@ fn set_image(cluster: &Cluster, image: &str) {
 fn progressing(cluster: &Cluster) -> String {
     let status = cluster.get::<Deployment>("a", "web")["status"].clone();
     let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-    let progressing = conditions.iter().find(|condition| condition["type"] == "Progressing").cloned().unwrap_or_default();
-    format!("{} {}", progressing["status"].as_str().unwrap_or("none"), progressing["reason"].as_str().unwrap_or("none"))
+    let progressing =
+        conditions.iter().find(|condition| condition["type"] == "Progressing").cloned().unwrap_or_default();
+    format!(
+        "{} {}",
+        progressing["status"].as_str().unwrap_or("none"),
+        progressing["reason"].as_str().unwrap_or("none")
+    )
 }
 
 async fn roll(cluster: &Cluster) -> Vec<String> {
@@ -82,15 +97,26 @@ async fn it_rolls_out_within_its_bounds_and_back() {
     assert_eq!(roll(&cluster).await, ["1:4/0", "1:4/4"]);
     assert_eq!(progressing(&cluster), "True NewReplicaSetAvailable");
     let first = cluster.names::<ReplicaSet>();
-    assert!(cluster.server.events().contains(&format!("Normal ScalingReplicaSet: Scaled up replica set {first} from 0 to 4")));
+    assert!(
+        cluster
+            .server
+            .events()
+            .contains(&format!("Normal ScalingReplicaSet: Scaled up replica set {first} from 0 to 4"))
+    );
 
     set_image(&cluster, "two");
     cluster.settle().await;
     let steps = roll(&cluster).await;
     assert_eq!(steps, ["1:3/3 2:2/0", "1:1/1 2:4/2", "1:0/0 2:4/4"]);
-    assert_eq!(cluster.get::<Deployment>("a", "web")["metadata"]["annotations"]["deployment.kubernetes.io/revision"], "2");
+    assert_eq!(
+        cluster.get::<Deployment>("a", "web")["metadata"]["annotations"]["deployment.kubernetes.io/revision"],
+        "2"
+    );
     let status = cluster.get::<Deployment>("a", "web")["status"].clone();
-    assert_eq!((&status["updatedReplicas"], &status["availableReplicas"], &status["observedGeneration"]), (&json!(4), &json!(4), &json!(2)));
+    assert_eq!(
+        (&status["updatedReplicas"], &status["availableReplicas"], &status["observedGeneration"]),
+        (&json!(4), &json!(4), &json!(2))
+    );
 
     // Back again: the first ReplicaSet gets the newest revision and remembers its old one.
     set_image(&cluster, "one");
@@ -109,7 +135,8 @@ async fn it_rolls_out_within_its_bounds_and_back() {
 
 #[tokio::test(start_paused = true)]
 async fn recreate_ends_the_old_before_the_new() {
-    let cluster = cluster(deployment(2, "one", json!({"strategy": {"type": "Recreate", "rollingUpdate": null}})));
+    let cluster =
+        cluster(deployment(2, "one", json!({"strategy": {"type": "Recreate", "rollingUpdate": null}})));
     cluster.settle().await;
     roll(&cluster).await;
     set_image(&cluster, "two");
@@ -122,7 +149,11 @@ async fn recreate_ends_the_old_before_the_new() {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_size_in_a_rollout_is_shared_in_proportion() {
-    let cluster = cluster(deployment(10, "one", json!({"strategy": {"rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}})));
+    let cluster = cluster(deployment(
+        10,
+        "one",
+        json!({"strategy": {"rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}}),
+    ));
     cluster.settle().await;
     roll(&cluster).await;
     set_image(&cluster, "broken");
@@ -172,7 +203,8 @@ async fn a_taken_name_is_avoided_and_a_refusal_told() {
     let taken = revision::name_of_next(&typed);
     let cluster = Cluster::new();
     let selector = json!({"matchLabels": {"app": "other"}});
-    let other = json!({"metadata": {"name": taken, "namespace": "a"}, "spec": {"replicas": 0, "selector": selector}});
+    let other =
+        json!({"metadata": {"name": taken, "namespace": "a"}, "spec": {"replicas": 0, "selector": selector}});
     cluster.server.put(&ReplicaSet::resource(), other);
     cluster.server.put(&resource(), waiting);
     cluster.server.refuse("create replicasets.apps", Some(Status::bad_request("no room")));
@@ -181,7 +213,13 @@ async fn a_taken_name_is_avoided_and_a_refusal_told() {
     let status = cluster.get::<Deployment>("a", "web")["status"].clone();
     assert_eq!(status["collisionCount"], 1);
     assert_eq!(progressing(&cluster), "False ReplicaSetCreateError");
-    assert!(cluster.server.events().iter().any(|event| event.starts_with("Warning ReplicaSetCreateError: Failed to create")));
+    assert!(
+        cluster
+            .server
+            .events()
+            .iter()
+            .any(|event| event.starts_with("Warning ReplicaSetCreateError: Failed to create"))
+    );
     cluster.server.refuse("create replicasets.apps", None);
     tokio::time::sleep(std::time::Duration::from_secs(30)).await;
     assert_eq!(cluster.count(&ReplicaSet::resource()), 2);

@@ -81,7 +81,8 @@ impl Reconcile for Controller {
         if !service::is_selecting(&service) {
             return None;
         }
-        let pods: Vec<Pod> = views(&service::selected(self.pods.untyped().namespaced(&key.namespace), &service));
+        let pods: Vec<Pod> =
+            views(&service::selected(self.pods.untyped().namespaced(&key.namespace), &service));
         Some(State::Wanted { service: Box::new(service), pods, endpoints })
     }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use decapod_client::reference;
-use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Service};
+use k8s_openapi::api::core::v1::{
+    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Service,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::objects::{Meta, Pod, service, status};
@@ -74,12 +76,14 @@ fn wanted(service: &Service, pods: &[Pod], current: Option<&Endpoints>) -> Plan 
     let Some(current) = current else {
         new.metadata = ObjectMeta { name: Some(meta.name), namespace: Some(meta.namespace), ..new.metadata };
         let about = reference(service);
-        let failed = Note::warning(about, "FailedToCreateEndpoint", "Failed to create endpoint for service: {error}");
+        let failed =
+            Note::warning(about, "FailedToCreateEndpoint", "Failed to create endpoint for service: {error}");
         plan.write(Write::create(&new).or_saying(failed));
         return plan;
     };
     if !status::same(current, &new) {
-        let failed = Note::warning(reference(current), "FailedToUpdateEndpoint", "Failed to update endpoint: {error}");
+        let failed =
+            Note::warning(reference(current), "FailedToUpdateEndpoint", "Failed to update endpoint: {error}");
         plan.write(Write::update(&new).or_saying(failed));
     }
     plan
@@ -104,14 +108,25 @@ fn subsets(service: &Service, meta: &Meta, pods: &[Pod]) -> Vec<EndpointSubset> 
     let spec = service.spec.clone().unwrap_or_default();
     let publishes_all = spec.publish_not_ready_addresses == Some(true);
     let is_v6 = spec.ip_families.iter().flatten().next().is_some_and(|family| family == "IPv6");
-    let mut by_ports: BTreeMap<BTreeSet<Port>, (Vec<EndpointAddress>, Vec<EndpointAddress>)> = BTreeMap::new();
+    let mut by_ports: BTreeMap<BTreeSet<Port>, (Vec<EndpointAddress>, Vec<EndpointAddress>)> =
+        BTreeMap::new();
     for pod in pods.iter().filter(|pod| service::is_candidate(pod, publishes_all)) {
         let mut addresses = service::addresses(pod).into_iter();
         let Some(ip) = addresses.find(|address| address.contains(':') == is_v6) else { continue };
-        let ports: BTreeSet<Port> = spec.ports.iter().flatten().filter_map(|port| {
-            let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
-            Some((port.name.clone().unwrap_or_default(), service::target_port(pod, port)?, protocol, port.app_protocol.clone()))
-        }).collect();
+        let ports: BTreeSet<Port> = spec
+            .ports
+            .iter()
+            .flatten()
+            .filter_map(|port| {
+                let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
+                Some((
+                    port.name.clone().unwrap_or_default(),
+                    service::target_port(pod, port)?,
+                    protocol,
+                    port.app_protocol.clone(),
+                ))
+            })
+            .collect();
         if ports.is_empty() && spec.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
             continue;
         }
@@ -137,7 +152,11 @@ fn address(pod: &Pod, ip: String, service: &Meta) -> EndpointAddress {
     }
 }
 
-fn subset(ports: BTreeSet<Port>, mut ready: Vec<EndpointAddress>, mut not_ready: Vec<EndpointAddress>) -> EndpointSubset {
+fn subset(
+    ports: BTreeSet<Port>,
+    mut ready: Vec<EndpointAddress>,
+    mut not_ready: Vec<EndpointAddress>,
+) -> EndpointSubset {
     for addresses in [&mut ready, &mut not_ready] {
         addresses.sort_by(|a, b| a.ip.cmp(&b.ip));
     }
@@ -161,7 +180,8 @@ fn subset(ports: BTreeSet<Port>, mut ready: Vec<EndpointAddress>, mut not_ready:
 /// Cuts `subsets` to what fits, ready addresses before others; whether anything was cut.
 fn cut(subsets: &mut [EndpointSubset]) -> bool {
     let count = |addresses: &Option<Vec<EndpointAddress>>| addresses.as_ref().map_or(0, Vec::len);
-    let total: usize = subsets.iter().map(|one| count(&one.addresses) + count(&one.not_ready_addresses)).sum();
+    let total: usize =
+        subsets.iter().map(|one| count(&one.addresses) + count(&one.not_ready_addresses)).sum();
     if total <= CAPACITY {
         return false;
     }

@@ -25,14 +25,29 @@ fn pod(ip: &str, ready: &str) -> Value {
 
 #[test]
 fn addresses_are_grouped_by_ports_and_readiness() {
-    let plan = reconcile(&wanted(json!({}), vec![pod("10.0.0.2", "True"), pod("10.0.0.1", "True"), pod("10.0.0.3", "False")], None));
+    let plan = reconcile(&wanted(
+        json!({}),
+        vec![pod("10.0.0.2", "True"), pod("10.0.0.1", "True"), pod("10.0.0.3", "False")],
+        None,
+    ));
     assert_eq!(plan.to_string(), "create endpoints a/web\n");
     let written = plan.writes().next().unwrap().body();
     let subset = &written["subsets"][0];
-    let ips = |field: &str| subset[field].as_array().unwrap().iter().map(|one| one["ip"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ");
+    let ips = |field: &str| {
+        subset[field]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["ip"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     assert_eq!((ips("addresses"), ips("notReadyAddresses")), ("10.0.0.1 10.0.0.2".into(), "10.0.0.3".into()));
     assert_eq!(subset["ports"], json!([{"name": "http", "port": 8080, "protocol": "TCP"}]));
-    assert_eq!(written["metadata"]["labels"], json!({"endpoints.kubernetes.io/managed-by": "endpoint-controller"}));
+    assert_eq!(
+        written["metadata"]["labels"],
+        json!({"endpoints.kubernetes.io/managed-by": "endpoint-controller"})
+    );
 
     let pods = vec![pod("10.0.0.1", "True"), pod("10.0.0.2", "True"), pod("10.0.0.3", "False")];
     assert_eq!(reconcile(&wanted(json!({}), pods.clone(), Some(written.clone()))).to_string(), "");
@@ -42,8 +57,14 @@ fn addresses_are_grouped_by_ports_and_readiness() {
 
 #[test]
 fn too_many_are_cut_and_headless_ones_marked() {
-    let pods: Vec<Value> = (0..1100).map(|n| pod(&format!("10.0.{}.{}", n / 200, n % 200), if n < 1050 { "True" } else { "False" })).collect();
-    let written = reconcile(&wanted(json!({"spec": {"clusterIP": "None"}}), pods, None)).writes().next().unwrap().body();
+    let pods: Vec<Value> = (0..1100)
+        .map(|n| pod(&format!("10.0.{}.{}", n / 200, n % 200), if n < 1050 { "True" } else { "False" }))
+        .collect();
+    let written = reconcile(&wanted(json!({"spec": {"clusterIP": "None"}}), pods, None))
+        .writes()
+        .next()
+        .unwrap()
+        .body();
     assert_eq!(written["subsets"][0]["addresses"].as_array().map(Vec::len), Some(1000));
     assert_eq!(written["subsets"][0].get("notReadyAddresses"), None);
     assert_eq!(written["metadata"]["annotations"]["endpoints.kubernetes.io/over-capacity"], "truncated");

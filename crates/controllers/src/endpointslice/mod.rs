@@ -58,7 +58,8 @@ fn of_slice(change: &Change) -> Vec<ObjectKey> {
         let is_ours = meta.labels.get(slices::MANAGED_BY).is_some_and(|by| by == slices::MANAGER);
         is_ours.then(|| meta.labels.get(slices::SERVICE).cloned()).flatten()
     };
-    let mut names: Vec<String> = [&change.old, &change.new].into_iter().flatten().filter_map(service).collect();
+    let mut names: Vec<String> =
+        [&change.old, &change.new].into_iter().flatten().filter_map(service).collect();
     names.dedup();
     names.into_iter().map(|name| ObjectKey::new(change.key.namespace.as_str(), name)).collect()
 }
@@ -94,7 +95,8 @@ impl Reconcile for Controller {
     fn gather(&self, key: &ObjectKey) -> Option<State> {
         // The slices of a Service that is gone go with it: they are owned by it.
         let service = self.services.get(&key.namespace, &key.name).filter(service::is_selecting)?;
-        let pods: Vec<Pod> = views(&service::selected(self.pods.untyped().namespaced(&key.namespace), &service));
+        let pods: Vec<Pod> =
+            views(&service::selected(self.pods.untyped().namespaced(&key.namespace), &service));
         let mut zones: BTreeMap<String, String> = BTreeMap::new();
         for name in pods.iter().map(|pod| &pod.spec.node_name) {
             if !zones.contains_key(name)

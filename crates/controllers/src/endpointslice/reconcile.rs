@@ -51,7 +51,8 @@ pub(super) fn reconcile(state: &State) -> Plan {
 
 fn delete(slice: &EndpointSlice) -> Write {
     let meta = Meta::from(&slice.metadata);
-    Write::delete::<EndpointSlice>(&meta.namespace, &meta.name, &meta.uid).tolerating(&["NotFound", "Conflict"])
+    Write::delete::<EndpointSlice>(&meta.namespace, &meta.name, &meta.uid)
+        .tolerating(&["NotFound", "Conflict"])
 }
 
 /// Of which families the Service's addresses are.
@@ -138,7 +139,12 @@ fn endpoint(state: &State, pod: &Pod, kind: &str) -> Option<Endpoint> {
 }
 
 /// For whom the endpoint is meant, where the Service prefers what is near (KEP-4444, KEP-3015).
-fn hints(distribution: Option<&str>, ready: bool, zone: Option<&String>, node: Option<&String>) -> Option<EndpointHints> {
+fn hints(
+    distribution: Option<&str>,
+    ready: bool,
+    zone: Option<&String>,
+    node: Option<&String>,
+) -> Option<EndpointHints> {
     let by_node = distribution == Some("PreferSameNode");
     if !ready || !by_node && !matches!(distribution, Some("PreferClose" | "PreferSameZone")) {
         return None;

@@ -34,7 +34,18 @@ pub(super) struct Changes {
 
 impl Ports {
     pub(super) fn of(ports: &[EndpointPort]) -> Ports {
-        let mut keys: Vec<String> = ports.iter().filter_map(|port| serde_json::to_string(port).ok()).collect();
+        // By what they mean: a server may leave out what is empty.
+        let key = |port: &EndpointPort| {
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let protocol = port.protocol.as_deref().unwrap_or("TCP");
+            format!(
+                "{}/{protocol}/{}/{}",
+                text(&port.name),
+                port.port.unwrap_or_default(),
+                text(&port.app_protocol)
+            )
+        };
+        let mut keys: Vec<String> = ports.iter().map(key).collect();
         keys.sort();
         Ports(keys.join(" "))
     }
@@ -50,7 +61,9 @@ pub(super) fn is_managed(slice: &EndpointSlice) -> bool {
 pub(super) fn plan(service: &Service, kind: &str, existing: Vec<EndpointSlice>, wanted: Wanted) -> Changes {
     let mut changes = Changes::default();
     let uid = service.metadata.uid.clone().unwrap_or_default();
-    let is_owned = |slice: &EndpointSlice| slice.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid);
+    let is_owned = |slice: &EndpointSlice| {
+        slice.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
+    };
     let mut by_ports: BTreeMap<Ports, Vec<EndpointSlice>> = BTreeMap::new();
     for slice in existing {
         if is_owned(&slice) {
@@ -62,7 +75,8 @@ pub(super) fn plan(service: &Service, kind: &str, existing: Vec<EndpointSlice>, 
     }
     let mut kept = 0;
     for (key, (ports, endpoints)) in wanted {
-        kept += fill(service, kind, by_ports.remove(&key).unwrap_or_default(), ports, endpoints, &mut changes);
+        kept +=
+            fill(service, kind, by_ports.remove(&key).unwrap_or_default(), ports, endpoints, &mut changes);
     }
     changes.delete.extend(by_ports.into_values().flatten());
     if kept == 0 && changes.create.is_empty() && changes.update.is_empty() {
@@ -81,14 +95,18 @@ fn fill(
     endpoints: Vec<Endpoint>,
     changes: &mut Changes,
 ) -> usize {
-    let mut missing: BTreeMap<String, Endpoint> = endpoints.into_iter().map(|one| (identity(&one), one)).collect();
+    let mut missing: BTreeMap<String, Endpoint> =
+        endpoints.into_iter().map(|one| (identity(&one), one)).collect();
     let labels = labels(service);
     let (mut unchanged, mut updated): (Vec<EndpointSlice>, Vec<EndpointSlice>) = (Vec::new(), Vec::new());
     for slice in existing {
-        let kept: Vec<Endpoint> = endpoints_of(&slice).iter().filter_map(|one| missing.remove(&identity(one))).collect();
+        let kept: Vec<Endpoint> =
+            endpoints_of(&slice).iter().filter_map(|one| missing.remove(&identity(one))).collect();
         if kept.is_empty() && !endpoints_of(&slice).is_empty() {
             changes.delete.push(slice);
-        } else if !status::same(&kept, &endpoints_of(&slice)) || slice.metadata.labels.as_ref() != Some(&labels) {
+        } else if !status::same(&kept, &endpoints_of(&slice))
+            || slice.metadata.labels.as_ref() != Some(&labels)
+        {
             updated.push(relabelled(EndpointSlice { endpoints: Some(kept), ..slice }, &labels));
         } else {
             unchanged.push(slice);

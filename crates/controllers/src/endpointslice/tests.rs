@@ -36,7 +36,8 @@ fn state(service: core::Service, pods: Vec<Value>, slices: Vec<EndpointSlice>) -
 
 /// The slices after `plan`, named by their number.
 fn applied(plan: &Plan) -> Vec<EndpointSlice> {
-    let written = plan.writes().filter(|write| !write.request.body.is_empty() && write.request.name.is_empty());
+    let written =
+        plan.writes().filter(|write| !write.request.body.is_empty() && write.request.name.is_empty());
     let named = written.enumerate().map(|(number, write)| {
         let mut slice: EndpointSlice = serde_json::from_slice(&write.request.body).unwrap();
         slice.metadata.name = Some(format!("s{number}"));
@@ -50,23 +51,34 @@ fn endpoints_say_what_readers_need() {
     let going = json!({"metadata": {"deletionTimestamp": crate::testing::time(0)}});
     let named = json!({"spec": {"hostname": "h", "subdomain": "web"}});
     let pods = vec![
-        pod(1, true, named), pod(2, false, json!({})), pod(3, true, going),
-        pod(4, true, json!({"status": {"phase": "Succeeded"}})), pod(5, true, json!({"spec": {"nodeName": "unknown"}})),
+        pod(1, true, named),
+        pod(2, false, json!({})),
+        pod(3, true, going),
+        pod(4, true, json!({"status": {"phase": "Succeeded"}})),
+        pod(5, true, json!({"spec": {"nodeName": "unknown"}})),
     ];
-    let plan = reconcile(&state(service(json!({"spec": {"trafficDistribution": "PreferClose"}})), pods, vec![]));
+    let plan =
+        reconcile(&state(service(json!({"spec": {"trafficDistribution": "PreferClose"}})), pods, vec![]));
     assert_eq!(plan.to_string(), "create endpointslices.discovery.k8s.io a/web-\n");
     let slice = plan.writes().next().unwrap().body();
     assert_eq!(slice["ports"], json!([{"name": "http", "port": 8080, "protocol": "TCP"}]));
     assert_eq!(slice["metadata"]["labels"]["kubernetes.io/service-name"], "web");
     assert_eq!(slice["metadata"]["labels"]["x"], "y");
-    let conditions: Vec<String> = slice["endpoints"].as_array().unwrap().iter().map(|one| one["conditions"].to_string()).collect();
-    assert_eq!(conditions, [
-        r#"{"ready":true,"serving":true,"terminating":false}"#,
-        r#"{"ready":false,"serving":false,"terminating":false}"#,
-        r#"{"ready":false,"serving":true,"terminating":true}"#,
-    ]);
+    let conditions: Vec<String> =
+        slice["endpoints"].as_array().unwrap().iter().map(|one| one["conditions"].to_string()).collect();
+    assert_eq!(
+        conditions,
+        [
+            r#"{"ready":true,"serving":true,"terminating":false}"#,
+            r#"{"ready":false,"serving":false,"terminating":false}"#,
+            r#"{"ready":false,"serving":true,"terminating":true}"#,
+        ]
+    );
     let first = &slice["endpoints"][0];
-    assert_eq!((&first["zone"], &first["nodeName"], &first["hostname"]), (&json!("z1"), &json!("n"), &json!("h")));
+    assert_eq!(
+        (&first["zone"], &first["nodeName"], &first["hostname"]),
+        (&json!("z1"), &json!("n"), &json!("h"))
+    );
     assert_eq!(first["hints"], json!({"forZones": [{"name": "z1"}]}));
     assert_eq!(first["targetRef"]["uid"], "u1");
 }
@@ -99,7 +111,10 @@ fn families_and_strangers() {
     let both = json!({"status": {"podIPs": [{"ip": "10.42.0.1"}, {"ip": "fd00::1"}]}});
     let dual = service(json!({"spec": {"ipFamilies": ["IPv4", "IPv6"]}}));
     let slices = applied(&reconcile(&state(dual, vec![pod(1, true, both.clone())], vec![])));
-    let kinds: Vec<(&str, &str)> = slices.iter().map(|one| (one.address_type.as_str(), one.endpoints.as_ref().unwrap()[0].addresses[0].as_str())).collect();
+    let kinds: Vec<(&str, &str)> = slices
+        .iter()
+        .map(|one| (one.address_type.as_str(), one.endpoints.as_ref().unwrap()[0].addresses[0].as_str()))
+        .collect();
     assert_eq!(kinds, [("IPv4", "10.42.0.1"), ("IPv6", "fd00::1")]);
     let single = reconcile(&state(service(json!({})), vec![pod(1, true, both)], slices));
     assert_eq!(single.to_string(), "delete endpointslices.discovery.k8s.io a/s1\n");

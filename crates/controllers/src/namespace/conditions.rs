@@ -20,7 +20,11 @@ pub(super) struct Remaining<'a> {
 /// All conditions, with the reason and message of each when nothing is amiss.
 const CONDITIONS: [(&str, &str, &str); 5] = [
     ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
-    ("NamespaceDeletionGroupVersionParsingFailure", "ParsedGroupVersions", "All legacy kube types successfully parsed"),
+    (
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
     (
         "NamespaceDeletionContentFailure",
         "ContentDeleted",
@@ -33,7 +37,11 @@ const CONTENT: &str = "NamespaceContentRemaining";
 const FINALIZERS: &str = "NamespaceFinalizersRemaining";
 
 /// `status` with the conditions that `remaining` calls for.
-pub(super) fn update(mut status: NamespaceStatus, remaining: &[Remaining], now: Timestamp) -> NamespaceStatus {
+pub(super) fn update(
+    mut status: NamespaceStatus,
+    remaining: &[Remaining],
+    now: Timestamp,
+) -> NamespaceStatus {
     let conditions = status.conditions.get_or_insert_default();
     for (kind, reason, message) in CONDITIONS {
         let amiss = match kind {
@@ -81,8 +89,10 @@ fn finalizers(remaining: &[Remaining]) -> Option<String> {
     for finalizer in remaining.iter().flat_map(|one| one.items).flat_map(|item| meta_of(item).finalizers) {
         *counts.entry(finalizer).or_default() += 1;
     }
-    let counts: Vec<String> =
-        counts.into_iter().map(|(finalizer, count)| format!("{finalizer} in {count} resource instances")).collect();
+    let counts: Vec<String> = counts
+        .into_iter()
+        .map(|(finalizer, count)| format!("{finalizer} in {count} resource instances"))
+        .collect();
     (!counts.is_empty())
         .then(|| format!("Some content in the namespace has finalizers remaining: {}", counts.join(", ")))
 }

@@ -60,7 +60,8 @@ impl Reconcile for Controller {
         let namespace = self.namespaces.get("", &key.name)?;
         namespace.metadata.deletion_timestamp.as_ref()?;
         let all: Arc<Vec<ApiResource>> = Arc::clone(&self.resources.borrow());
-        let resources = all.iter().filter(|one| one.is_namespaced && one.has_verb("delete")).cloned().collect();
+        let resources =
+            all.iter().filter(|one| one.is_namespaced && one.has_verb("delete")).cloned().collect();
         Some(State { namespace, resources })
     }
 

@@ -62,17 +62,22 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
 fn terminate(namespace: Namespace) -> Plan {
     let mut status = namespace.status.clone().unwrap_or_default();
     status.phase = Some(TERMINATING.to_owned());
-    Plan::of(vec![Action::Write(Write::update_status(&Namespace { status: Some(status), ..namespace }))])
+    Plan::of(vec![Action::from(Write::update_status(&Namespace { status: Some(status), ..namespace }))])
 }
 
 /// What is left of `resources`, or the reads that tell.
-fn empty<'a>(resources: &[&'a ApiResource], namespace: &str, live: &'a Live) -> Result<Vec<Remaining<'a>>, Plan> {
+fn empty<'a>(
+    resources: &[&'a ApiResource],
+    namespace: &str,
+    live: &'a Live,
+) -> Result<Vec<Remaining<'a>>, Plan> {
     let reads: Vec<(&ApiResource, LiveRead)> = resources
         .iter()
         .filter(|one| one.has_verb("list"))
         .map(|one| (*one, LiveRead::list(one.resource.clone(), namespace)))
         .collect();
-    let unknown: Vec<LiveRead> = reads.iter().map(|(_, read)| read).filter(|read| !live.has(read)).cloned().collect();
+    let unknown: Vec<LiveRead> =
+        reads.iter().map(|(_, read)| read).filter(|read| !live.has(read)).cloned().collect();
     if !unknown.is_empty() {
         return Err(Plan::ask(unknown));
     }
@@ -114,7 +119,10 @@ fn delete(remaining: &Remaining, namespace: &str) -> Vec<Write> {
         request.body = serde_json::to_vec(&options).unwrap_or_default().into();
         return vec![Write::new(request).tolerating(&["NotFound", "MethodNotAllowed"])];
     }
-    let each = remaining.items.iter().map(|item| Write::delete_resource(resource.clone(), namespace, &item.name(), &options));
+    let each = remaining
+        .items
+        .iter()
+        .map(|item| Write::delete_resource(resource.clone(), namespace, &item.name(), &options));
     each.map(|write| write.tolerating(&["NotFound", "MethodNotAllowed"])).collect()
 }
 
@@ -128,7 +136,8 @@ fn estimate(namespace: &Namespace, remaining: &[Remaining], now: Timestamp) -> i
     let grace = pods.flat_map(|one| one.items).map(grace).max().unwrap_or_default();
     let since = namespace.metadata.deletion_timestamp.as_ref().map_or(now, |time| time.0);
     let is_past = time::until(since, grace, now).is_zero();
-    let has_finalizers = remaining.iter().flat_map(|one| one.items).any(|item| !meta_of(item).finalizers.is_empty());
+    let has_finalizers =
+        remaining.iter().flat_map(|one| one.items).any(|item| !meta_of(item).finalizers.is_empty());
     if grace > 0 && !is_past {
         grace
     } else if has_finalizers {

@@ -29,22 +29,37 @@ async fn pods_go_first_then_the_rest_then_the_namespace() {
     server.put(&ConfigMap::resource(), json!({"metadata": {"name": "other", "namespace": "b"}}));
     let pod = json!({"metadata": {"name": "p", "namespace": "a"}, "spec": {"nodeName": "n", "terminationGracePeriodSeconds": 30}});
     server.put(&Pod::resource(), pod);
-    let (_sender, resources) = watch::channel(Arc::new(vec![resource::<Pod>(true), resource::<ConfigMap>(false)]));
+    let (_sender, resources) =
+        watch::channel(Arc::new(vec![resource::<Pod>(true), resource::<ConfigMap>(false)]));
     cluster.start(|wiring| start(wiring, resources));
     cluster.settle().await;
     assert!(server.writes().is_empty(), "it is there to stay");
 
-    server.change(&Namespace::resource(), "", "a", json!({"metadata": {"deletionTimestamp": crate::testing::time(0)}}));
+    server.change(
+        &Namespace::resource(),
+        "",
+        "a",
+        json!({"metadata": {"deletionTimestamp": crate::testing::time(0)}}),
+    );
     cluster.settle().await;
-    assert_eq!(server.writes().join(", "), "update namespaces/status a, deletecollection pods, update namespaces/status a");
+    assert_eq!(
+        server.writes().join(", "),
+        "update namespaces/status a, deletecollection pods, update namespaces/status a"
+    );
     let status = cluster.get::<Namespace>("", "a")["status"].clone();
     assert_eq!(status["phase"], "Terminating");
-    assert_eq!(status["conditions"][3]["message"], "Some resources are remaining: pods. has 1 resource instances");
+    assert_eq!(
+        status["conditions"][3]["message"],
+        "Some resources are remaining: pods. has 1 resource instances"
+    );
 
     // The kubelet has ended it; nobody had to wait for a timer.
     server.remove(&Pod::resource(), "a", "p");
     cluster.settle().await;
-    assert_eq!(server.writes().join(", "), "delete configmaps one, delete configmaps two, update namespaces/finalize a");
+    assert_eq!(
+        server.writes().join(", "),
+        "delete configmaps one, delete configmaps two, update namespaces/finalize a"
+    );
     assert_eq!(cluster.names::<Namespace>(), "");
     assert_eq!(cluster.names::<ConfigMap>(), "other");
     cluster.env.shutdown().await;
@@ -54,10 +69,13 @@ async fn pods_go_first_then_the_rest_then_the_namespace() {
 async fn finalizers_are_waited_for_and_told_of() {
     let cluster = Cluster::new();
     let server = &cluster.server;
-    server.put(&Namespace::resource(), json!({
-        "metadata": {"name": "a", "deletionTimestamp": crate::testing::time(0)},
-        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Terminating"},
-    }));
+    server.put(
+        &Namespace::resource(),
+        json!({
+            "metadata": {"name": "a", "deletionTimestamp": crate::testing::time(0)},
+            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Terminating"},
+        }),
+    );
     let held = json!({"metadata": {"name": "one", "namespace": "a", "finalizers": ["example.com/hold"]}});
     server.put(&ConfigMap::resource(), held);
     let (_sender, resources) = watch::channel(Arc::new(vec![resource::<ConfigMap>(true)]));

@@ -58,7 +58,9 @@ impl Cidr {
     pub fn overlaps(&self, other: &Cidr) -> bool {
         let shared = self.prefix_bits.min(other.prefix_bits);
         self.is_ipv4() == other.is_ipv4()
-            && Cidr::new(self.address, shared).zip(Cidr::new(other.address, shared)).is_some_and(|(a, b)| a == b)
+            && Cidr::new(self.address, shared)
+                .zip(Cidr::new(other.address, shared))
+                .is_some_and(|(a, b)| a == b)
     }
 
     fn bits(&self) -> u8 {
@@ -94,7 +96,9 @@ impl Cidr {
         let shift = u32::from(self.bits() - part_bits);
         let last = u64::MAX >> (64 - u32::from(part_bits - self.prefix_bits).max(1));
         let last = if part_bits == self.prefix_bits { 0 } else { last };
-        let index = |number: u128| u64::try_from((number ^ self.number()).checked_shr(shift).unwrap_or(0)).unwrap_or(last);
+        let index = |number: u128| {
+            u64::try_from((number ^ self.number()).checked_shr(shift).unwrap_or(0)).unwrap_or(last)
+        };
         if other.prefix_bits <= self.prefix_bits {
             return Some((0, last));
         }
@@ -173,7 +177,13 @@ impl Ranges {
                 free
             }
         };
-        Some(self.pools.iter().zip(indices).map(|(pool, index)| pool.range.part(pool.part_bits, index)).collect())
+        Some(
+            self.pools
+                .iter()
+                .zip(indices)
+                .map(|(pool, index)| pool.range.part(pool.part_bits, index))
+                .collect(),
+        )
     }
 
     /// Takes back what `node` had.

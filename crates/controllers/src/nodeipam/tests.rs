@@ -11,7 +11,8 @@ fn cidr(text: &str) -> Cidr {
 }
 
 fn reserve(ranges: &mut Ranges, node: &str) -> String {
-    let parts = ranges.reserve(node).map(|parts| parts.iter().map(Cidr::to_string).collect::<Vec<_>>().join(" "));
+    let parts =
+        ranges.reserve(node).map(|parts| parts.iter().map(Cidr::to_string).collect::<Vec<_>>().join(" "));
     parts.unwrap_or("none".into())
 }
 
@@ -51,7 +52,10 @@ fn ranges_are_read_and_compared() {
 async fn nodes_get_ranges_and_give_them_back() {
     let cluster = Cluster::new();
     let nodes = core::Node::resource();
-    cluster.server.put(&nodes, json!({"metadata": {"name": "z"}, "spec": {"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"]}}));
+    cluster.server.put(
+        &nodes,
+        json!({"metadata": {"name": "z"}, "spec": {"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"]}}),
+    );
     for name in ["a", "b"] {
         cluster.server.put(&nodes, json!({"metadata": {"name": name}, "spec": {}}));
     }

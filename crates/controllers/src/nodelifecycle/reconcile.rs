@@ -54,7 +54,8 @@ pub(super) fn reconcile(state: &State, now: Timestamp) -> Plan {
         plan.write(Write::patch::<core::Node>("", name, "", &patch).tolerating(&["NotFound"]));
     }
     if node.readiness().is_some() && !node.is_ready() {
-        plan.actions.extend(state.pods.iter().filter(|pod| pod.is_ready()).flat_map(|pod| not_ready(pod, now)));
+        plan.actions
+            .extend(state.pods.iter().filter(|pod| pod.is_ready()).flat_map(|pod| not_ready(pod, now)));
     }
     plan
 }
@@ -69,8 +70,9 @@ fn silent(node: &Node, now: Timestamp) -> Vec<Action> {
     let patch = json!({"status": {"conditions": news}});
     let write = Write::patch::<core::Node>("", name, "status", &patch).tolerating(&["NotFound"]);
     let message = format!("Node {name} status is now: NodeNotReady");
-    let note = node.is_ready().then(|| Action::Event(Note::normal(node.reference(), "NodeNotReady", message)));
-    std::iter::once(Action::Write(write)).chain(note).collect()
+    let note =
+        node.is_ready().then(|| Action::Event(Note::normal(node.reference(), "NodeNotReady", message)));
+    std::iter::once(Action::from(write)).chain(note).collect()
 }
 
 fn unknown(node: &Node, kind: &str, now: Timestamp) -> Option<Value> {
@@ -96,5 +98,5 @@ fn not_ready(pod: &Pod, now: Timestamp) -> [Action; 2] {
     let patch = json!({"metadata": {"uid": meta.uid}, "status": {"conditions": [condition]}});
     let write = Write::patch::<core::Pod>(&meta.namespace, &meta.name, "status", &patch);
     let note = Note::warning(pod.reference(), "NodeNotReady", "Node is not ready");
-    [Action::Write(write.tolerating(&["NotFound", "Conflict"])), Action::Event(note)]
+    [Action::from(write.tolerating(&["NotFound", "Conflict"])), Action::Event(note)]
 }

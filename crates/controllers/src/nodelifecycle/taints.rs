@@ -55,7 +55,9 @@ pub(super) fn wanted(node: &Node, are_all_down: bool, now: Timestamp) -> Vec<Tai
 /// Whether `taint` is one that we put on and take off.
 fn is_managed(taint: &Taint) -> bool {
     match taint.effect.as_str() {
-        "NoSchedule" => taint.key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(_, _, key)| taint.key == *key),
+        "NoSchedule" => {
+            taint.key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(_, _, key)| taint.key == *key)
+        }
         "NoExecute" => taint.key == NOT_READY || taint.key == UNREACHABLE,
         _ => false,
     }

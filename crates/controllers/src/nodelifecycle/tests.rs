@@ -22,14 +22,26 @@ fn taints_follow_from_conditions() {
         ("Unknown", json!({}), false, "unreachable:NoSchedule unreachable:NoExecute"),
         ("Unknown", json!({}), true, "unreachable:NoSchedule"),
         ("True", json!({"unschedulable": true}), false, "unschedulable:NoSchedule"),
-        ("True", json!({"taints": [foreign, {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]}), false, "dedicated:NoSchedule"),
-        ("", json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}), false, "not-ready:NoSchedule"),
+        (
+            "True",
+            json!({"taints": [foreign, {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]}),
+            false,
+            "dedicated:NoSchedule",
+        ),
+        (
+            "",
+            json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}),
+            false,
+            "not-ready:NoSchedule",
+        ),
     ];
     for (ready, spec, are_all_down, expected) in table {
         let node: Node = serde_json::from_value(node("n", ready, spec)).unwrap();
         let taints = taints::wanted(&node, are_all_down, crate::testing::at(0));
-        let line: Vec<String> =
-            taints.iter().map(|taint| format!("{}:{}", taint.key.trim_start_matches("node.kubernetes.io/"), taint.effect)).collect();
+        let line: Vec<String> = taints
+            .iter()
+            .map(|taint| format!("{}:{}", taint.key.trim_start_matches("node.kubernetes.io/"), taint.effect))
+            .collect();
         assert_eq!(line.join(" "), expected, "{ready}");
     }
 }
@@ -41,7 +53,9 @@ fn readiness(cluster: &Cluster, name: &str) -> String {
 
 fn renew(cluster: &Cluster, name: &str) {
     let renewal = json!({"renewTime": cluster.env.now().to_string()});
-    cluster.server.put(&Lease::resource(), json!({"metadata": {"name": name, "namespace": LEASES}, "spec": renewal}));
+    cluster
+        .server
+        .put(&Lease::resource(), json!({"metadata": {"name": name, "namespace": LEASES}, "spec": renewal}));
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,16 +66,24 @@ async fn a_silent_node_is_unreachable_until_it_speaks() {
         cluster.server.put(&nodes, node(name, "True", json!({})));
     }
     let ready = json!({"conditions": [{"type": "Ready", "status": "True"}], "phase": "Running"});
-    cluster.server.put(&core::Pod::resource(), json!({
-        "metadata": {"name": "p", "namespace": "x"}, "spec": {"nodeName": "b"}, "status": ready,
-    }));
+    cluster.server.put(
+        &core::Pod::resource(),
+        json!({
+            "metadata": {"name": "p", "namespace": "x"}, "spec": {"nodeName": "b"}, "status": ready,
+        }),
+    );
     cluster.start(start);
     for _ in 0..6 {
         renew(&cluster, "a");
         tokio::time::sleep(Duration::from_secs(10)).await;
     }
     assert_eq!((readiness(&cluster, "a"), readiness(&cluster, "b")), ("True".into(), "Unknown".into()));
-    assert!(cluster.server.events().contains(&"Normal NodeNotReady: Node b status is now: NodeNotReady".to_owned()));
+    assert!(
+        cluster
+            .server
+            .events()
+            .contains(&"Normal NodeNotReady: Node b status is now: NodeNotReady".to_owned())
+    );
     let taints = cluster.get::<core::Node>("", "b")["spec"]["taints"].clone();
     assert_eq!(taints.as_array().map(Vec::len), Some(2), "{taints}");
     assert_eq!(cluster.get::<core::Pod>("x", "p")["status"]["conditions"][0]["status"], "False");
@@ -83,7 +105,12 @@ async fn nobody_is_driven_off_when_all_nodes_are_down() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     let effects = |name: &str| {
         let taints = cluster.get::<core::Node>("", name)["spec"]["taints"].clone();
-        taints.as_array().unwrap().iter().map(|taint| taint["effect"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        taints
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|taint| taint["effect"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!((effects("a"), effects("b")), (vec!["NoSchedule".to_owned()], vec!["NoSchedule".to_owned()]));
     cluster.env.shutdown().await;

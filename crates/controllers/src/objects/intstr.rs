@@ -8,7 +8,8 @@ pub fn scaled(value: Option<&IntOrString>, total: i32, round_up: bool) -> i32 {
         None => 0,
         Some(IntOrString::Int(count)) => *count,
         Some(IntOrString::String(text)) => {
-            let percent: i64 = text.strip_suffix('%').and_then(|number| number.parse().ok()).unwrap_or_default();
+            let percent: i64 =
+                text.strip_suffix('%').and_then(|number| number.parse().ok()).unwrap_or_default();
             let hundredths = percent * i64::from(total);
             let count = if round_up { (hundredths + 99).div_euclid(100) } else { hundredths.div_euclid(100) };
             i32::try_from(count).unwrap_or_default()

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration};
+use k8s_openapi::api::core::v1::{
+    NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Taint, Toleration,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 /// Labels by key.
@@ -67,7 +69,8 @@ fn term_selects_node(term: &NodeSelectorTerm, name: &str, labels: &Labels) -> bo
 /// Whether `toleration` tolerates `taint`.
 pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let text = |text: &Option<String>| text.as_deref().unwrap_or_default().to_owned();
-    let (effect, key, operator) = (text(&toleration.effect), text(&toleration.key), text(&toleration.operator));
+    let (effect, key, operator) =
+        (text(&toleration.effect), text(&toleration.key), text(&toleration.operator));
     if !effect.is_empty() && effect != taint.effect || !key.is_empty() && key != taint.key {
         return false;
     }
@@ -76,7 +79,13 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
         "Exists" => true,
         "" | "Equal" => ours == theirs,
         "Gt" | "Lt" => match (ours.parse::<i64>(), theirs.parse::<i64>()) {
-            (Ok(ours), Ok(theirs)) => if operator == "Gt" { theirs > ours } else { theirs < ours },
+            (Ok(ours), Ok(theirs)) => {
+                if operator == "Gt" {
+                    theirs > ours
+                } else {
+                    theirs < ours
+                }
+            }
             _ => false,
         },
         _ => false,
@@ -119,7 +128,8 @@ mod tests {
         assert!(selects_node(&selector(cores), "b", &labels));
         assert!(!selects_node(&selector(json!({})), "b", &labels));
 
-        let taint = Taint { key: "k".into(), value: Some("v".into()), effect: "NoSchedule".into(), time_added: None };
+        let taint =
+            Taint { key: "k".into(), value: Some("v".into()), effect: "NoSchedule".into(), time_added: None };
         let tolerates = |toleration| tolerates(&serde_json::from_value(toleration).unwrap(), &taint);
         assert!(tolerates(json!({"operator": "Exists"})));
         assert!(tolerates(json!({"key": "k", "value": "v", "effect": "NoSchedule"})));

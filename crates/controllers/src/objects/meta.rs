@@ -44,7 +44,9 @@ pub struct Meta {
 }
 
 /// Decodes a field that Go may have written as `null`.
-pub fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
@@ -62,10 +64,7 @@ pub fn views<V: DeserializeOwned>(objects: &[Object]) -> Vec<V> {
 
 /// The metadata of `object`.
 pub fn meta_of(object: &Object) -> Meta {
-    object
-        .raw(&["metadata"])
-        .and_then(|metadata| serde_json::from_slice(metadata).ok())
-        .unwrap_or_default()
+    object.raw(&["metadata"]).and_then(|metadata| serde_json::from_slice(metadata).ok()).unwrap_or_default()
 }
 
 // === impl Meta ===

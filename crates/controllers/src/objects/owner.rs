@@ -14,6 +14,8 @@ pub struct Claimant<'a> {
     meta: &'a Meta,
     read: LiveRead,
     reference: OwnerReference,
+    /// What is put on adopted and taken off released objects.
+    finalizer: Option<&'static str>,
 }
 
 /// What came of claiming.
@@ -37,11 +39,15 @@ pub fn reference<K: Kind>(owner: &Meta) -> OwnerReference {
     }
 }
 
+/// The owners of `object`, read from its bytes.
+pub fn owners_of_object(object: &Object) -> Vec<OwnerReference> {
+    let owners = object.raw(&["metadata", "ownerReferences"]).and_then(raw::items);
+    owners.into_iter().flatten().filter_map(|owner| serde_json::from_slice(owner).ok()).collect()
+}
+
 /// The controlling owner of `object`, read from its bytes.
 pub fn controller_of_object(object: &Object) -> Option<OwnerReference> {
-    let owners = raw::items(object.raw(&["metadata", "ownerReferences"])?)?;
-    let mut owners = owners.filter_map(|owner| serde_json::from_slice::<OwnerReference>(owner).ok());
-    owners.find(|owner| owner.controller == Some(true))
+    owners_of_object(object).into_iter().find(|owner| owner.controller == Some(true))
 }
 
 // === impl Claimant ===
@@ -53,7 +59,13 @@ impl<'a> Claimant<'a> {
             meta: owner,
             read: LiveRead::of::<K>(&owner.namespace, &owner.name),
             reference: reference::<K>(owner),
+            finalizer: None,
         }
+    }
+
+    /// The same for objects that it keeps track of by `finalizer`.
+    pub fn tracking(self, finalizer: &'static str) -> Claimant<'a> {
+        Claimant { finalizer: Some(finalizer), ..self }
     }
 
     /// Claims those of `candidates`, objects of kind `T`'s resource `R`, that `matches` says are the owner's.
@@ -92,13 +104,19 @@ impl<'a> Claimant<'a> {
     }
 
     fn adopt<R: Kind>(&self, of: &Meta) -> Write {
-        let patch = json!({"metadata": {"ownerReferences": [self.reference], "uid": of.uid}});
+        let mut patch = json!({"metadata": {"ownerReferences": [self.reference], "uid": of.uid}});
+        if let Some(finalizer) = self.finalizer {
+            patch["metadata"]["finalizers"] = json!([finalizer]);
+        }
         Write::patch::<R>(&of.namespace, &of.name, "", &patch).tolerating(&["NotFound"])
     }
 
     fn release<R: Kind>(&self, of: &Meta) -> Write {
         let reference = json!({"$patch": "delete", "uid": self.meta.uid});
-        let patch = json!({"metadata": {"ownerReferences": [reference], "uid": of.uid}});
+        let mut patch = json!({"metadata": {"ownerReferences": [reference], "uid": of.uid}});
+        if let Some(finalizer) = self.finalizer {
+            patch["metadata"]["$deleteFromPrimitiveList/finalizers"] = json!([finalizer]);
+        }
         // Invalid: it has another UID by now.
         Write::patch::<R>(&of.namespace, &of.name, "", &patch).tolerating(&["NotFound", "Invalid"])
     }
@@ -109,6 +127,10 @@ impl<'a> Claimant<'a> {
 impl<T> Claimed<T> {
     /// What is the owner's, or what has to be done before that is known.
     pub fn settled(self) -> Result<Vec<T>, Plan> {
-        if self.first.reads.is_empty() && self.first.actions.is_empty() { Ok(self.mine) } else { Err(self.first) }
+        if self.first.reads.is_empty() && self.first.actions.is_empty() {
+            Ok(self.mine)
+        } else {
+            Err(self.first)
+        }
     }
 }

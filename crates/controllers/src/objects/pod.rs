@@ -172,7 +172,9 @@ impl Pod {
     pub fn is_available(&self, min_ready_seconds: i32, now: Timestamp) -> bool {
         self.is_ready()
             && (min_ready_seconds == 0
-                || self.ready_since().is_some_and(|since| time::until(since, min_ready_seconds.into(), now).is_zero()))
+                || self
+                    .ready_since()
+                    .is_some_and(|since| time::until(since, min_ready_seconds.into(), now).is_zero()))
     }
 
     /// How long until it has been ready for long enough; `None` if it is not ready, or is available already.
@@ -196,7 +198,11 @@ impl Pod {
             .filter(|container| container.restart_policy == "Always")
             .map(|container| container.name.as_str())
             .collect();
-        let mut init = self.status.init_container_statuses.iter().filter(|status| sidecars.contains(&status.name.as_str()));
+        let mut init = self
+            .status
+            .init_container_statuses
+            .iter()
+            .filter(|status| sidecars.contains(&status.name.as_str()));
         (most(&mut self.status.container_statuses.iter()), most(&mut init))
     }
 

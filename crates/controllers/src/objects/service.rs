@@ -17,7 +17,8 @@ pub const HEADLESS: &str = "service.kubernetes.io/headless";
 pub fn is_selecting(service: &core::Service) -> bool {
     let spec = service.spec.as_ref();
     spec.is_some_and(|spec| {
-        spec.type_.as_deref() != Some("ExternalName") && spec.selector.as_ref().is_some_and(|selector| !selector.is_empty())
+        spec.type_.as_deref() != Some("ExternalName")
+            && spec.selector.as_ref().is_some_and(|selector| !selector.is_empty())
     })
 }
 
@@ -35,7 +36,8 @@ pub fn is_candidate(pod: &Pod, with_terminating: bool) -> bool {
 
 /// All addresses of `pod`.
 pub fn addresses(pod: &Pod) -> Vec<String> {
-    let addresses: Vec<String> = pod.status.pod_ips.iter().map(|one| one.ip.clone()).filter(|ip| !ip.is_empty()).collect();
+    let addresses: Vec<String> =
+        pod.status.pod_ips.iter().map(|one| one.ip.clone()).filter(|ip| !ip.is_empty()).collect();
     if addresses.is_empty() { vec![pod.status.pod_ip.clone()] } else { addresses }
 }
 
@@ -51,8 +53,10 @@ pub fn target_port(pod: &Pod, port: &core::ServicePort) -> Option<i32> {
         None => Some(port.port),
         Some(IntOrString::Int(number)) => Some(*number),
         Some(IntOrString::String(name)) => {
-            let sidecars = pod.spec.init_containers.iter().filter(|container| container.restart_policy == "Always");
-            let protocol = |protocol: &str| if protocol.is_empty() { "TCP".to_owned() } else { protocol.to_owned() };
+            let sidecars =
+                pod.spec.init_containers.iter().filter(|container| container.restart_policy == "Always");
+            let protocol =
+                |protocol: &str| if protocol.is_empty() { "TCP".to_owned() } else { protocol.to_owned() };
             let wanted = protocol(port.protocol.as_deref().unwrap_or_default());
             let ports = pod.spec.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
             let mut ports = ports.filter(|one| one.name == *name && protocol(&one.protocol) == wanted);

@@ -50,7 +50,8 @@ pub fn start(wiring: &Wiring, ended_max: usize) {
     let informers = &wiring.informers;
     let (nodes, pods) = (informers.of::<core::Node>(), informers.of::<core::Pod>());
     let env = wiring.env.clone();
-    let controller = Controller { env, nodes: nodes.clone(), pods: pods.clone(), ended_max, missing: Arc::default() };
+    let controller =
+        Controller { env, nodes: nodes.clone(), pods: pods.clone(), ended_max, missing: Arc::default() };
     let (by_node, by_pod) = (controller.clone(), controller.clone());
     let builder = wiring.controller(controller);
     let queue = builder.queue();
@@ -85,8 +86,14 @@ impl Controller {
             Some(_) => drop(self.missing().remove(name)),
             None => drop(self.missing().insert(name.clone(), self.env.now())),
         }
-        let is_of_interest = change.new.as_ref().and_then(view::<Node>).is_none_or(|node| reconcile::is_lost(&node));
-        let pods = self.pods.untyped().indexed_objects(Informers::BY_NODE, name).into_iter().filter(|_| is_of_interest);
+        let is_of_interest =
+            change.new.as_ref().and_then(view::<Node>).is_none_or(|node| reconcile::is_lost(&node));
+        let pods = self
+            .pods
+            .untyped()
+            .indexed_objects(Informers::BY_NODE, name)
+            .into_iter()
+            .filter(|_| is_of_interest);
         pods.map(|pod| Key::Pod(ObjectKey::of(&pod))).collect()
     }
 

@@ -97,7 +97,8 @@ fn delete(pod: &Pod) -> Write {
 /// Deletes the oldest of those that have ended, evicted ones first.
 fn ended(pods: &[Pod], surplus: usize) -> Plan {
     let mut pods: Vec<&Pod> = pods.iter().collect();
-    let order = |pod: &&Pod| (pod.status.reason != "Evicted", pod.metadata.created(), pod.metadata.name.clone());
+    let order =
+        |pod: &&Pod| (pod.status.reason != "Evicted", pod.metadata.created(), pod.metadata.name.clone());
     pods.sort_by_key(order);
     Plan::of(vec![Action::Parallel(pods.into_iter().take(surplus).map(delete).collect())])
 }

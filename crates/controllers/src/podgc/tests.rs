@@ -8,7 +8,8 @@ use crate::testing::cluster::Cluster;
 use crate::testing::time;
 
 fn put(cluster: &Cluster, name: &str, change: Value) {
-    let mut pod = json!({"metadata": {"name": name, "namespace": "x"}, "spec": {}, "status": {"phase": "Running"}});
+    let mut pod =
+        json!({"metadata": {"name": name, "namespace": "x"}, "spec": {}, "status": {"phase": "Running"}});
     crate::testing::merge(&mut pod, &change);
     cluster.server.put(&core::Pod::resource(), pod);
 }
@@ -42,7 +43,9 @@ async fn pods_of_lost_nodes_and_unbound_ones_that_are_to_go_are_removed() {
 #[tokio::test(start_paused = true)]
 async fn ended_pods_beyond_the_threshold_go_evicted_and_old_ones_first() {
     let cluster = Cluster::new();
-    for (name, created, reason) in [("old", 1, ""), ("young", 3, ""), ("evicted", 9, "Evicted"), ("middle", 2, "")] {
+    for (name, created, reason) in
+        [("old", 1, ""), ("young", 3, ""), ("evicted", 9, "Evicted"), ("middle", 2, "")]
+    {
         let status = json!({"phase": "Failed", "reason": reason});
         put(&cluster, name, json!({"metadata": {"creationTimestamp": time(created)}, "status": status}));
     }

@@ -51,7 +51,8 @@ fn concerned(change: &Change, sets: &Informer<ReplicaSet>) -> Vec<ObjectKey> {
     if let Some(orphan) = change.new.as_ref().map(meta_of).filter(|meta| meta.controller().is_none()) {
         let selecting = sets.namespaced(namespace).into_iter().filter_map(|set| {
             let selector = set.spec?.selector;
-            (!labels::is_empty(&selector) && labels::selects(&selector, &orphan.labels)).then_some(set.metadata.name?)
+            (!labels::is_empty(&selector) && labels::selects(&selector, &orphan.labels))
+                .then_some(set.metadata.name?)
         });
         keys.extend(selecting.map(|name| ObjectKey::new(namespace, name)));
     }
@@ -69,8 +70,7 @@ impl Reconcile for Controller {
     fn gather(&self, key: &ObjectKey) -> Option<State> {
         let set = self.sets.get(&key.namespace, &key.name)?;
         let uid = set.metadata.uid.clone().unwrap_or_default();
-        let mut pods = self.pods.indexed_objects(Informers::BY_CONTROLLER, &uid);
-        pods.extend(self.pods.indexed_objects(Informers::BY_CONTROLLER, &Informers::orphans(&key.namespace)));
+        let pods = Informers::claimable(self.pods.untyped(), &uid, &key.namespace);
         let related = self.related(&set);
         Some(State { set, pods: views::<Pod>(&pods), related })
     }
@@ -86,12 +86,14 @@ impl Controller {
         let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let has = set.status.as_ref().map_or(0, |status| status.replicas);
         let owners = set.metadata.owner_references.iter().flatten();
-        let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) else { return Vec::new() };
+        let Some(owner) = owners.into_iter().find(|owner| owner.controller == Some(true)) else {
+            return Vec::new();
+        };
         if has <= replicas {
             return Vec::new();
         }
-        let siblings = self.sets.untyped().indexed_objects(Informers::BY_CONTROLLER, &owner.uid);
-        let pods = siblings.iter().flat_map(|set| self.pods.indexed_objects(Informers::BY_CONTROLLER, &set.uid()));
+        let siblings = Informers::controlled(self.sets.untyped(), &owner.uid);
+        let pods = siblings.iter().flat_map(|set| Informers::controlled(self.pods.untyped(), &set.uid()));
         views(&pods.collect::<Vec<_>>())
     }
 }

@@ -37,7 +37,9 @@ fn before_crowd(a: &Pod, b: &Pod) -> Ordering {
 fn compare(a: &Pod, b: &Pod, now: Timestamp) -> Ordering {
     let ready = match (a.ready_since(), b.ready_since()) {
         (Some(a_since), Some(b_since)) if a_since != b_since => {
-            return age(a_since, now).cmp(&age(b_since, now)).then_with(|| a.metadata.uid.cmp(&b.metadata.uid));
+            return age(a_since, now)
+                .cmp(&age(b_since, now))
+                .then_with(|| a.metadata.uid.cmp(&b.metadata.uid));
         }
         (a_since, b_since) => a_since.is_some().cmp(&b_since.is_some()),
     };

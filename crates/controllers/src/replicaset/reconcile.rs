@@ -41,7 +41,8 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
         Ok(pods) => pods,
         Err(first) => return first,
     };
-    let controlled = |pod: &&Pod| pod.metadata.controller().is_some_and(|controller| controller.uid == meta.uid);
+    let controlled =
+        |pod: &&Pod| pod.metadata.controller().is_some_and(|controller| controller.uid == meta.uid);
     let terminating = terminating
         .iter()
         .filter(controlled)
@@ -82,7 +83,9 @@ fn scale(state: &State, meta: &Meta, pods: &mut [Pod], now: Timestamp) -> Option
     if surplus < pods.len() {
         ranking::rank(pods, &state.related, now);
     }
-    Some(Action::Parallel(pods[..surplus].iter().map(|pod| template::delete(&pod.metadata, &about)).collect()))
+    Some(Action::Parallel(
+        pods[..surplus].iter().map(|pod| template::delete(&pod.metadata, &about)).collect(),
+    ))
 }
 
 fn status(state: &State, pods: &[Pod], terminating: usize, live: &Live, now: Timestamp) -> ReplicaSetStatus {
@@ -96,7 +99,9 @@ fn status(state: &State, pods: &[Pod], terminating: usize, live: &Live, now: Tim
     let replicas = pods.len() as i32;
     ReplicaSetStatus {
         replicas,
-        fully_labeled_replicas: non_zero(count(&|pod| labels::contains(&pod.metadata.labels, &template_labels))),
+        fully_labeled_replicas: non_zero(count(&|pod| {
+            labels::contains(&pod.metadata.labels, &template_labels)
+        })),
         ready_replicas: non_zero(count(&Pod::is_ready)),
         available_replicas: non_zero(count(&|pod| pod.is_available(min_ready_seconds, now))),
         terminating_replicas: Some(terminating as i32),

@@ -30,7 +30,8 @@ fn pod(name: &str, since: i64, change: Value) -> Pod {
         "status": {"phase": "Running"},
     });
     if since >= 0 {
-        pod["status"]["conditions"] = json!([{"type": "Ready", "status": "True", "lastTransitionTime": time(since)}]);
+        pod["status"]["conditions"] =
+            json!([{"type": "Ready", "status": "True", "lastTransitionTime": time(since)}]);
     }
     crate::testing::merge(&mut pod, &change);
     serde_json::from_value(pod).unwrap()
@@ -71,7 +72,11 @@ fn it_creates_what_is_missing() {
 fn it_deletes_the_least_worth_keeping() {
     let pods = vec![
         pod("old", 10, json!({})),
-        pod("dear", 90, json!({"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "5"}}})),
+        pod(
+            "dear",
+            90,
+            json!({"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "5"}}}),
+        ),
         pod("unready", -1, json!({})),
         pod("pending", -1, json!({"status": {"phase": "Pending"}})),
         pod("unbound", -1, json!({"spec": {"nodeName": ""}})),
@@ -81,8 +86,11 @@ fn it_deletes_the_least_worth_keeping() {
     ];
     let names = |replicas: i32| {
         let plan = decide(&state(replicas, pods.clone()), &Live::default());
-        let deleted: Vec<String> = plan.writes().filter(|write| write.request.verb == decapod_client::Verb::Delete)
-            .map(|write| write.request.name.clone()).collect();
+        let deleted: Vec<String> = plan
+            .writes()
+            .filter(|write| write.request.verb == decapod_client::Verb::Delete)
+            .map(|write| write.request.name.clone())
+            .collect();
         deleted.join(" ")
     };
     assert_eq!(names(6), "");

@@ -25,7 +25,8 @@ pub(super) fn reconcile(namespace: &str, state: &State, root_ca_pem: &str) -> Pl
     let mut plan = Plan::nothing();
     let data = BTreeMap::from([(KEY.to_owned(), root_ca_pem.to_owned())]);
     let mut map = state.map.clone().unwrap_or_default();
-    let described = map.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(DESCRIPTION));
+    let described =
+        map.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(DESCRIPTION));
     if described && map.data.as_ref() == Some(&data) {
         return plan;
     }

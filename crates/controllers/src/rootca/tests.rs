@@ -16,5 +16,10 @@ fn it_makes_and_mends_the_copy() {
     assert_eq!(decide(json!({"metadata": metadata, "data": {"ca.crt": "PEM"}})), "");
     let update = "update configmaps a/kube-root-ca.crt\n";
     assert_eq!(decide(json!({"metadata": metadata, "data": {"ca.crt": "PEM", "x": "y"}})), update);
-    assert_eq!(decide(json!({"metadata": {"name": "kube-root-ca.crt", "namespace": "a"}, "data": {"ca.crt": "PEM"}})), update);
+    assert_eq!(
+        decide(
+            json!({"metadata": {"name": "kube-root-ca.crt", "namespace": "a"}, "data": {"ca.crt": "PEM"}})
+        ),
+        update
+    );
 }

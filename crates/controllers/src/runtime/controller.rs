@@ -9,9 +9,9 @@ use decapod_client::{Change, Client, ObjectInformer, Queue, Recorder};
 use decapod_sys::Env;
 use jiff::Timestamp;
 
+use super::Informers;
 use super::execute::Executor;
 use super::plan::{Live, Plan};
-use super::Informers;
 
 /// How often a reconcile may ask for more reads before it counts as gone astray.
 const ROUNDS_MAX: u32 = 16;
@@ -71,13 +71,8 @@ impl<R: Reconcile> Builder<R> {
     pub fn new(env: &Env, informers: &Informers, client: Client, reconcile: R) -> Builder<R> {
         let recorder = Recorder::new(env, &client, reconcile.component());
         let executor = Executor::new(client, recorder, informers.clone());
-        let core = Core {
-            env: env.clone(),
-            executor,
-            queue: Queue::new(),
-            failures: Mutex::default(),
-            reconcile,
-        };
+        let core =
+            Core { env: env.clone(), executor, queue: Queue::new(), failures: Mutex::default(), reconcile };
         Builder { core, needs: Vec::new(), watches: Vec::new(), workers: 5 }
     }
 

@@ -48,7 +48,8 @@ impl Executor {
                     live.answer(read, object);
                 }
                 LiveRead::List { resource, namespace } => {
-                    let list = self.client.list_resource(resource.clone(), namespace, Options::default()).await;
+                    let list =
+                        self.client.list_resource(resource.clone(), namespace, Options::default()).await;
                     let items = match list {
                         Ok(list) => list.items,
                         Err(status) if matches!(status.code, 404 | 405) => Vec::new(),
@@ -67,7 +68,7 @@ impl Executor {
         let mut result = Ok(());
         for action in actions {
             result = match action {
-                Action::Write(write) => self.write(write).await.map(|seen| awaited.extend(seen)),
+                Action::Write(write) => self.write(*write).await.map(|seen| awaited.extend(seen)),
                 Action::Parallel(writes) => self.batch(writes, &mut awaited).await,
                 Action::SlowStart(writes) => self.slow_start(writes, &mut awaited).await,
                 Action::Event(note) => {
@@ -153,7 +154,9 @@ fn name_of(reply: &Reply) -> String {
 fn awaited(informer: ObjectInformer, reply: Reply, key: ObjectKey, gone: Option<String>) -> Option<Awaited> {
     match (reply, gone) {
         (_, Some(uid)) => Some(Awaited::Gone(informer, key, uid)),
-        (Reply::Object(object), None) if object.revision() > 0 => Some(Awaited::Revision(informer, object.revision())),
+        (Reply::Object(object), None) if object.revision() > 0 => {
+            Some(Awaited::Revision(informer, object.revision()))
+        }
         _ => None,
     }
 }
@@ -169,7 +172,9 @@ fn is_terminating(status: &Status) -> bool {
 impl Awaited {
     async fn wait(&self) {
         match self {
-            Awaited::Revision(informer, revision) => informer.until(|informer| informer.revision() >= *revision).await,
+            Awaited::Revision(informer, revision) => {
+                informer.until(|informer| informer.revision() >= *revision).await
+            }
             Awaited::Gone(informer, key, uid) => {
                 let going = |object: Object| {
                     object.uid() != uid.as_str() || object.raw(&["metadata", "deletionTimestamp"]).is_some()

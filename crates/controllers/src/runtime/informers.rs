@@ -24,8 +24,9 @@ struct Started {
 }
 
 impl Informers {
-    /// The index by the UID of the controlling owner; what has none is found under [`Informers::orphans`].
-    pub const BY_CONTROLLER: &'static str = "controller";
+    /// The index by the UIDs of all owners. What controllers may adopt is also found by its namespace, as long as
+    /// nobody controls it.
+    pub const BY_OWNER: &'static str = "owner";
     /// The index of pods by the node that they are bound to.
     pub const BY_NODE: &'static str = "node";
     /// The index of EndpointSlices by the Service that they belong to, as `namespace/name`.
@@ -36,9 +37,19 @@ impl Informers {
         Informers { env: env.clone(), client, started: Arc::default() }
     }
 
-    /// Where [`Informers::BY_CONTROLLER`] has what is controlled by nobody in `namespace`.
-    pub fn orphans(namespace: &str) -> String {
-        format!("-/{namespace}")
+    /// What the owner `uid` controls.
+    pub fn controlled(informer: &ObjectInformer, uid: &str) -> Vec<Object> {
+        let owned = informer.indexed_objects(Informers::BY_OWNER, uid).into_iter();
+        owned
+            .filter(|object| owner::controller_of_object(object).is_some_and(|owner| owner.uid == uid))
+            .collect()
+    }
+
+    /// What the owner `uid` controls, and what nobody controls in `namespace`.
+    pub fn claimable(informer: &ObjectInformer, uid: &str, namespace: &str) -> Vec<Object> {
+        let mut objects = Informers::controlled(informer, uid);
+        objects.extend(informer.indexed_objects(Informers::BY_OWNER, &orphans(namespace)));
+        objects
     }
 
     /// The informer of kind `K`.
@@ -53,8 +64,13 @@ impl Informers {
             return entry.informer.clone();
         }
         let scope = self.env.scope();
-        let informer =
-            ObjectInformer::start(&scope, &self.client, resource.clone(), Selection::default(), indexers(resource));
+        let informer = ObjectInformer::start(
+            &scope,
+            &self.client,
+            resource.clone(),
+            Selection::default(),
+            indexers(resource),
+        );
         started.insert(resource.clone(), Started { informer: informer.clone(), scope });
         informer
     }
@@ -62,6 +78,11 @@ impl Informers {
     /// The informer of `resource`, if there is one yet.
     pub fn started(&self, resource: &GroupVersionResource) -> Option<ObjectInformer> {
         self.lock().get(resource).map(|entry| entry.informer.clone())
+    }
+
+    /// Which informers there are.
+    pub fn all(&self) -> Vec<ObjectInformer> {
+        self.lock().values().map(|entry| entry.informer.clone()).collect()
     }
 
     /// Ends the informer of `resource`, which is served no more.
@@ -79,24 +100,44 @@ impl Informers {
 
 /// The indices that any controller reads `resource` by.
 fn indexers(resource: &GroupVersionResource) -> Vec<Indexer> {
-    let by_controller = Indexer { name: Informers::BY_CONTROLLER, keys: controller };
+    let by_owner = Indexer { name: Informers::BY_OWNER, keys: owners };
+    let claimable = Indexer { name: Informers::BY_OWNER, keys: owners_or_none };
     match (&*resource.group, &*resource.resource) {
-        ("", "pods") => vec![by_controller, Indexer { name: Informers::BY_NODE, keys: node }],
-        ("apps", "replicasets" | "controllerrevisions") | ("batch", "jobs") => vec![by_controller],
-        ("discovery.k8s.io", "endpointslices") => vec![Indexer { name: Informers::BY_SERVICE, keys: service }],
-        _ => Vec::new(),
+        ("", "pods") => vec![claimable, Indexer { name: Informers::BY_NODE, keys: node }],
+        ("apps", "replicasets" | "controllerrevisions") | ("batch", "jobs") => vec![claimable],
+        ("discovery.k8s.io", "endpointslices") => {
+            vec![by_owner, Indexer { name: Informers::BY_SERVICE, keys: service }]
+        }
+        _ => vec![by_owner],
     }
 }
 
-fn controller(object: &Object) -> Vec<String> {
-    match owner::controller_of_object(object) {
-        Some(owner) => vec![owner.uid],
-        None => vec![Informers::orphans(&object.namespace())],
+/// Where the index by owners has what nobody controls in `namespace`.
+fn orphans(namespace: &str) -> String {
+    format!("-/{namespace}")
+}
+
+fn owners(object: &Object) -> Vec<String> {
+    owner::owners_of_object(object).into_iter().map(|owner| owner.uid).collect()
+}
+
+fn owners_or_none(object: &Object) -> Vec<String> {
+    let owners = owner::owners_of_object(object);
+    let is_controlled = owners.iter().any(|owner| owner.controller == Some(true));
+    let mut values: Vec<String> = owners.into_iter().map(|owner| owner.uid).collect();
+    if !is_controlled {
+        values.push(orphans(&object.namespace()));
     }
+    values
 }
 
 fn node(object: &Object) -> Vec<String> {
-    object.text(&["spec", "nodeName"]).filter(|node| !node.is_empty()).map(|node| node.into_owned()).into_iter().collect()
+    object
+        .text(&["spec", "nodeName"])
+        .filter(|node| !node.is_empty())
+        .map(|node| node.into_owned())
+        .into_iter()
+        .collect()
 }
 
 fn service(object: &Object) -> Vec<String> {

@@ -26,7 +26,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub enum Action {
     /// One request.
-    Write(Write),
+    Write(Box<Write>),
     /// Requests that do not depend on each other.
     Parallel(Vec<Write>),
     /// Requests of the same sort, one, two, four… at once: what is refused is refused few times.
@@ -104,7 +104,7 @@ impl Plan {
 
     /// Adds a request.
     pub fn write(&mut self, write: Write) {
-        self.actions.push(Action::Write(write));
+        self.actions.push(Action::from(write));
     }
 
     /// Adds word of what happened.
@@ -115,10 +115,18 @@ impl Plan {
     /// All requests, in order.
     pub fn writes(&self) -> impl Iterator<Item = &Write> {
         self.actions.iter().flat_map(|action| match action {
-            Action::Write(write) => std::slice::from_ref(write),
+            Action::Write(write) => std::slice::from_ref(&**write),
             Action::Parallel(writes) | Action::SlowStart(writes) => writes,
             Action::Event(_) => &[],
         })
+    }
+}
+
+// === impl Action ===
+
+impl From<Write> for Action {
+    fn from(write: Write) -> Action {
+        Action::Write(Box::new(write))
     }
 }
 
@@ -192,7 +200,9 @@ impl std::fmt::Display for LiveRead {
             LiveRead::Object { resource, namespace, name } => {
                 write!(f, "read {} {namespace}/{name}", resource.group_resource())
             }
-            LiveRead::List { resource, namespace } => write!(f, "list {} {namespace}", resource.group_resource()),
+            LiveRead::List { resource, namespace } => {
+                write!(f, "list {} {namespace}", resource.group_resource())
+            }
         }
     }
 }

@@ -82,7 +82,8 @@ impl Write {
 
     /// To delete the object of that UID.
     pub fn delete<K: Kind>(namespace: &str, name: &str, uid: &str) -> Write {
-        let preconditions = (!uid.is_empty()).then(|| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+        let preconditions =
+            (!uid.is_empty()).then(|| Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let options = DeleteOptions { preconditions, ..DeleteOptions::default() };
         Write::delete_resource(K::resource(), namespace, name, &options)
     }

@@ -20,7 +20,8 @@ struct Controller {
 
 /// Starts the controller.
 pub fn start(wiring: &Wiring) {
-    let (namespaces, accounts) = (wiring.informers.of::<Namespace>(), wiring.informers.of::<ServiceAccount>());
+    let (namespaces, accounts) =
+        (wiring.informers.of::<Namespace>(), wiring.informers.of::<ServiceAccount>());
     wiring
         .controller(Controller { namespaces: namespaces.clone(), accounts: accounts.clone() })
         .watch(namespaces.untyped(), |change| vec![ObjectKey::new("", change.key.name.as_str())])

@@ -19,7 +19,9 @@ fn active_namespaces_without_one_get_one() {
 #[tokio::test(start_paused = true)]
 async fn it_comes_back_when_it_is_deleted() {
     let cluster = Cluster::new();
-    cluster.server.put(&Namespace::resource(), json!({"metadata": {"name": "a"}, "status": {"phase": "Active"}}));
+    cluster
+        .server
+        .put(&Namespace::resource(), json!({"metadata": {"name": "a"}, "status": {"phase": "Active"}}));
     cluster.start(super::start);
     cluster.settle().await;
     assert_eq!(cluster.names::<ServiceAccount>(), "default");

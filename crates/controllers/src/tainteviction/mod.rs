@@ -33,8 +33,12 @@ struct Controller {
 pub fn start(wiring: &Wiring) {
     let informers = &wiring.informers;
     let (nodes, pods) = (informers.of::<core::Node>(), informers.of::<core::Pod>());
-    let controller =
-        Controller { env: wiring.env.clone(), nodes: nodes.clone(), pods: pods.clone(), since: Arc::default() };
+    let controller = Controller {
+        env: wiring.env.clone(),
+        nodes: nodes.clone(),
+        pods: pods.clone(),
+        since: Arc::default(),
+    };
     let (by_node, by_pod) = (controller.clone(), controller.clone());
     wiring
         .controller(controller)
@@ -60,7 +64,12 @@ impl Controller {
         if old.unwrap_or_default() == new.unwrap_or_default() {
             return Vec::new();
         }
-        self.pods.untyped().indexed_objects(Informers::BY_NODE, &change.key.name).iter().map(ObjectKey::of).collect()
+        self.pods
+            .untyped()
+            .indexed_objects(Informers::BY_NODE, &change.key.name)
+            .iter()
+            .map(ObjectKey::of)
+            .collect()
     }
 
     /// A pod that is new on a tainted node, or has other tolerations, or is gone.
@@ -93,7 +102,8 @@ impl Reconcile for Controller {
 
     fn gather(&self, key: &ObjectKey) -> Option<State> {
         let pod: Pod = view(&self.pods.untyped().object(&key.namespace, &key.name)?)?;
-        let taints = self.nodes.object("", &pod.spec.node_name).map(|node| no_execute(&node)).unwrap_or_default();
+        let taints =
+            self.nodes.object("", &pod.spec.node_name).map(|node| no_execute(&node)).unwrap_or_default();
         let mut since = self.since();
         if taints.is_empty() {
             let is_spared = since.remove(key).is_some();

@@ -41,7 +41,10 @@ pub(super) fn reconcile(state: &State, now: Timestamp) -> Plan {
     let patch = pod::disruption("DeletionByTaintManager", why, None, now);
     let mark = Write::patch::<core::Pod>(&meta.namespace, &meta.name, "status", &patch);
     plan.write(mark.tolerating(&["NotFound"]));
-    plan.write(Write::delete::<core::Pod>(&meta.namespace, &meta.name, &meta.uid).tolerating(&["NotFound", "Conflict"]));
+    plan.write(
+        Write::delete::<core::Pod>(&meta.namespace, &meta.name, &meta.uid)
+            .tolerating(&["NotFound", "Conflict"]),
+    );
     plan
 }
 
@@ -50,7 +53,9 @@ fn tolerated_seconds(state: &State) -> Option<i64> {
     let tolerations = &state.pod.spec.tolerations;
     let mut least = None;
     for taint in &state.taints {
-        let Some(used) = tolerations.iter().find(|toleration| tolerates(toleration, taint)) else { return Some(0) };
+        let Some(used) = tolerations.iter().find(|toleration| tolerates(toleration, taint)) else {
+            return Some(0);
+        };
         if let Some(seconds) = used.toleration_seconds {
             least = Some(least.map_or(seconds, |least: i64| least.min(seconds)).max(0));
         }

@@ -14,7 +14,8 @@ fn taint() -> Value {
 }
 
 fn tolerating(seconds: Option<i64>) -> Value {
-    let mut toleration = json!({"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"});
+    let mut toleration =
+        json!({"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"});
     if let Some(seconds) = seconds {
         toleration["tolerationSeconds"] = json!(seconds);
     }

@@ -42,13 +42,19 @@ impl Cluster {
     pub(crate) async fn run_pods(&self) {
         let pods = Pod::resource();
         for pod in self.server.list(&pods) {
-            let (name, namespace) = (pod["metadata"]["name"].as_str().unwrap(), pod["metadata"]["namespace"].as_str().unwrap());
+            let (name, namespace) =
+                (pod["metadata"]["name"].as_str().unwrap(), pod["metadata"]["namespace"].as_str().unwrap());
             if !pod["metadata"]["deletionTimestamp"].is_null() {
                 self.server.remove(&pods, namespace, name);
             } else if pod["status"]["phase"].is_null() {
                 let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": self.env.now().to_string()});
                 let status = json!({"phase": "Running", "conditions": [ready]});
-                self.server.change(&pods, namespace, name, json!({"spec": {"nodeName": "n1"}, "status": status}));
+                self.server.change(
+                    &pods,
+                    namespace,
+                    name,
+                    json!({"spec": {"nodeName": "n1"}, "status": status}),
+                );
             }
         }
         self.settle().await;
@@ -60,7 +66,11 @@ impl Cluster {
 
     /// The names of all objects of kind `K`.
     pub(crate) fn names<K: Kind>(&self) -> String {
-        let names = self.server.list(&K::resource()).into_iter().map(|one| one["metadata"]["name"].as_str().unwrap().to_owned());
+        let names = self
+            .server
+            .list(&K::resource())
+            .into_iter()
+            .map(|one| one["metadata"]["name"].as_str().unwrap().to_owned());
         names.collect::<Vec<_>>().join(" ")
     }
 

@@ -19,7 +19,8 @@ pub(crate) fn time(seconds: i64) -> String {
 
 /// An object of these fields.
 pub(crate) fn object(json: Value) -> Object {
-    let revision = json["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let revision =
+        json["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).unwrap_or(1);
     Object::new(serde_json::to_vec(&json).unwrap().into(), revision)
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use decapod_api::meta::GroupVersionResource;
 use decapod_api::{Object, Status};
-use decapod_client::{Client, List, Reply, Request, Transport, Verb, WatchEvent};
+use decapod_client::{Client, List, PatchType, Reply, Request, Transport, Verb, WatchEvent};
 use decapod_sys::Env;
 use futures::StreamExt;
 use futures::channel::mpsc;
@@ -29,6 +29,7 @@ struct State {
     history: Vec<(u64, Key, &'static str, Value)>,
     watchers: Vec<(GroupVersionResource, mpsc::UnboundedSender<WatchEvent>)>,
     writes: Vec<String>,
+    requests: u64,
     events: Vec<String>,
     /// What is refused, as `verb resource`, and why.
     refused: BTreeMap<String, Status>,
@@ -64,7 +65,12 @@ impl Server {
     }
 
     pub(crate) fn list(&self, resource: &GroupVersionResource) -> Vec<Value> {
-        self.state().objects.iter().filter(|(key, _)| key.0 == *resource).map(|(_, value)| value.clone()).collect()
+        self.state()
+            .objects
+            .iter()
+            .filter(|(key, _)| key.0 == *resource)
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 
     /// Merges `change` into an object that is there.
@@ -74,7 +80,8 @@ impl Server {
         let spec = object["spec"].clone();
         merge(&mut object, &change);
         if object["spec"] != spec {
-            object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
+            object["metadata"]["generation"] =
+                json!(object["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
         }
         self.put(resource, object);
     }
@@ -99,6 +106,11 @@ impl Server {
         std::mem::take(&mut self.state().writes)
     }
 
+    /// How many requests there have been.
+    pub(crate) fn requests(&self) -> u64 {
+        self.state().requests
+    }
+
     /// Which events have been recorded since the last time this was asked.
     pub(crate) fn events(&self) -> Vec<String> {
         std::mem::take(&mut self.state().events)
@@ -110,6 +122,7 @@ impl Server {
 
     fn answer(&self, request: &Request) -> Result<Reply, Status> {
         let mut state = self.state();
+        state.requests += 1;
         let resource = request.resource.group_resource();
         if let Some(status) = state.refused.get(&format!("{} {resource}", request.verb.as_str())) {
             return Err(status.clone());
@@ -122,19 +135,31 @@ impl Server {
         }
         let key: Key = (request.resource.clone(), request.namespace.clone(), request.name.clone());
         if !request.verb.is_read() {
-            let sub = if request.subresource.is_empty() { String::new() } else { format!("/{}", request.subresource) };
-            state.writes.push(format!("{} {resource}{sub} {}", request.verb.as_str(), request.name).trim().to_owned());
+            let sub = if request.subresource.is_empty() {
+                String::new()
+            } else {
+                format!("/{}", request.subresource)
+            };
+            state.writes.push(
+                format!("{} {resource}{sub} {}", request.verb.as_str(), request.name).trim().to_owned(),
+            );
         }
         match request.verb {
-            Verb::Get => state.objects.get(&key).cloned().map(reply).ok_or_else(|| Status::not_found(&resource, &key.2)),
+            Verb::Get => state
+                .objects
+                .get(&key)
+                .cloned()
+                .map(reply)
+                .ok_or_else(|| Status::not_found(&resource, &key.2)),
             Verb::List => Ok(Reply::List(state.list(request))),
             Verb::Watch => Ok(Reply::Watch(state.watch(request))),
             Verb::Create => state.create(&self.env, key, body),
             Verb::Update => state.update(key, &request.subresource, body),
-            Verb::Patch => state.patch(key, &request.subresource, &body),
+            Verb::Patch => state.patch(key, request.patch_type, &body),
             Verb::Delete => state.delete(&self.env, key, &body),
             Verb::DeleteCollection => {
-                let keys: Vec<Key> = state.objects.keys().filter(|k| k.0 == key.0 && k.1 == key.1).cloned().collect();
+                let keys: Vec<Key> =
+                    state.objects.keys().filter(|k| k.0 == key.0 && k.1 == key.1).cloned().collect();
                 keys.into_iter().try_for_each(|key| state.delete(&self.env, key, &body).map(drop))?;
                 Ok(Reply::Status(Status::deleted(&resource, "", "")))
             }
@@ -154,15 +179,19 @@ fn reply(json: Value) -> Reply {
 
 impl State {
     fn list(&self, request: &Request) -> List {
-        let of = |key: &Key| key.0 == request.resource && (request.namespace.is_empty() || key.1 == request.namespace);
-        let items = self.objects.iter().filter(|(key, _)| of(key)).map(|(_, value)| object(value.clone())).collect();
+        let of = |key: &Key| {
+            key.0 == request.resource && (request.namespace.is_empty() || key.1 == request.namespace)
+        };
+        let items =
+            self.objects.iter().filter(|(key, _)| of(key)).map(|(_, value)| object(value.clone())).collect();
         List { items, revision: self.revision, ..List::default() }
     }
 
     fn watch(&mut self, request: &Request) -> decapod_client::Watch {
         let from: u64 = request.options.resource_version.as_deref().unwrap_or("0").parse().unwrap();
         let (sender, receiver) = mpsc::unbounded();
-        let missed = self.history.iter().filter(|(revision, key, ..)| *revision > from && key.0 == request.resource);
+        let missed =
+            self.history.iter().filter(|(revision, key, ..)| *revision > from && key.0 == request.resource);
         for (_, _, kind, value) in missed {
             sender.unbounded_send(event(kind, value)).unwrap();
         }
@@ -233,7 +262,15 @@ impl State {
 
     /// Writes `new` in place of `old`, if it differs; and ends what only waited for its finalizers.
     fn replace(&mut self, key: Key, old: Value, mut new: Value) -> Result<Reply, Status> {
-        let fixed = ["uid", "creationTimestamp", "deletionTimestamp", "resourceVersion", "generation", "name", "namespace"];
+        let fixed = [
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "resourceVersion",
+            "generation",
+            "name",
+            "namespace",
+        ];
         for field in fixed {
             new["metadata"][field] = old["metadata"][field].clone();
         }
@@ -257,7 +294,7 @@ impl State {
         Ok(reply(self.commit(key, kind, new)))
     }
 
-    fn patch(&mut self, key: Key, _: &str, patch: &Value) -> Result<Reply, Status> {
+    fn patch(&mut self, key: Key, kind: PatchType, patch: &Value) -> Result<Reply, Status> {
         let resource = key.0.group_resource();
         let old = self.objects.get(&key).cloned().ok_or_else(|| Status::not_found(&resource, &key.2))?;
         let (mut new, mut patch) = (old.clone(), patch.clone());
@@ -266,9 +303,12 @@ impl State {
             if metadata.remove("uid").is_some_and(|uid| uid != old["metadata"]["uid"]) {
                 return Err(Status::modified(&resource, &key.2));
             }
-            metadata.remove("resourceVersion");
+            let revision = metadata.remove("resourceVersion");
+            if revision.is_some_and(|revision| revision != old["metadata"]["resourceVersion"]) {
+                return Err(Status::modified(&resource, &key.2));
+            }
             let merged = by_key(&old["metadata"]["ownerReferences"], metadata.get("ownerReferences"), "uid");
-            if let Some(merged) = merged {
+            if let Some(merged) = merged.filter(|_| kind == PatchType::Strategic) {
                 metadata.insert("ownerReferences".into(), merged);
             }
             if let Some(Value::Array(removed)) = metadata.remove("$deleteFromPrimitiveList/finalizers") {
@@ -277,7 +317,8 @@ impl State {
                 metadata.insert("finalizers".into(), json!(left));
             }
         }
-        if let Some(merged) = by_key(&old["status"]["conditions"], patch["status"].get("conditions"), "type") {
+        if let Some(merged) = by_key(&old["status"]["conditions"], patch["status"].get("conditions"), "type")
+        {
             patch["status"]["conditions"] = merged;
         }
         if patch["status"].is_null() {
@@ -289,7 +330,8 @@ impl State {
 
     fn delete(&mut self, env: &Env, key: Key, options: &Value) -> Result<Reply, Status> {
         let resource = key.0.group_resource();
-        let mut object = self.objects.get(&key).cloned().ok_or_else(|| Status::not_found(&resource, &key.2))?;
+        let mut object =
+            self.objects.get(&key).cloned().ok_or_else(|| Status::not_found(&resource, &key.2))?;
         let uid = &options["preconditions"]["uid"];
         if !uid.is_null() && *uid != object["metadata"]["uid"] {
             return Err(Status::conflict(&resource, &key.2, "the UID is another"));
@@ -302,7 +344,8 @@ impl State {
         let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
         finalizers.extend(finalizer.map(|finalizer| json!(finalizer)));
         finalizers.dedup();
-        let has_spec_finalizers = object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+        let has_spec_finalizers =
+            object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
         let is_graceful = key.0.resource == "pods"
             && object["spec"]["nodeName"].is_string()
             && options["gracePeriodSeconds"] != 0

@@ -19,7 +19,7 @@ pub async fn run(args: args::Apiserver) -> Result<(), Error> {
         service_cidr: args.service_cidr,
         node_ports: 30000..=32767,
         cluster_domain: args.cluster_domain,
-        advertise: args.advertise_address,
+        advertise: args.advertise_address.unwrap_or_else(super::own_address),
         data_dir: args.data_dir,
     };
     let server = Server::start(&env, config).await?;

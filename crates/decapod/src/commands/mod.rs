@@ -1,6 +1,10 @@
 //! The commands, a file each.
 
 mod apiserver;
+mod down;
+mod images;
+mod status;
+mod up;
 
 use std::future::Future;
 
@@ -18,15 +22,54 @@ pub enum Error {
     /// Keys or certificates could not be made.
     #[error(transparent)]
     Pki(#[from] decapod_apiserver::pki::Error),
+    /// The cluster did not start.
+    #[error(transparent)]
+    Cluster(#[from] crate::cluster::Error),
+    /// The process in the background ended.
+    #[error("the cluster did not start:\n{0}")]
+    DidNotStart(String),
+    /// Something could not be taken away.
+    #[error("not everything could be removed: {0}")]
+    Left(String),
+    /// There is nothing to ask.
+    #[error("no cluster runs in {}: start one with decapod up", .0.display())]
+    NotUp(std::path::PathBuf),
+    /// The API server did not answer.
+    #[error("asking the API server: {0}")]
+    Ask(String),
+    /// Images.
+    #[error("{0}")]
+    Images(String),
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The process lacks something.
     #[error("{0}")]
     Runtime(std::io::Error),
+}
+
+impl Error {
+    /// The error of a step with the file at `path`.
+    fn file(path: &std::path::Path) -> impl Fn(std::io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::File { path: path.clone(), source }
+    }
 }
 
 /// Runs a command.
 pub fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Apiserver(args) => block_on(apiserver::run(args)),
+        Command::Up(args) => up::run(args),
+        Command::Down(args) => block_on(down::down(args)),
+        Command::Status(args) => block_on(status::run(args)),
+        Command::Uninstall(args) => block_on(down::uninstall(args)),
+        Command::Images(args) => block_on(images::run(args)),
         Command::Version => {
             println!("decapod {} (Kubernetes v1.36.3)", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -51,4 +94,22 @@ async fn asked_to_end() -> Result<(), Error> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// This machine's address on the default route, or the loopback one where there is none.
+fn own_address() -> std::net::Ipv4Addr {
+    match decapod_kubelet::node::own_ip() {
+        std::net::IpAddr::V4(v4) => v4,
+        std::net::IpAddr::V6(_) => std::net::Ipv4Addr::LOCALHOST,
+    }
+}
+
+/// Acts as the network plugin when the container runtime calls this binary as one.
+pub fn as_plugin() -> Option<std::process::ExitCode> {
+    let name = std::env::args().next()?;
+    if !decapod_network::cni::is_plugin(&name) {
+        return None;
+    }
+    let variable = |name: &str| std::env::var(name).ok();
+    Some(decapod_network::cni::cni_main(&variable, &mut std::io::stdin(), &mut std::io::stdout()))
 }

@@ -26,8 +26,10 @@ const WANTED: (u32, u32) = (2, 2);
 /// The first of `dirs` and PATH that has a containerd 2.2 or newer, else the newest there is.
 pub fn find(dirs: &[PathBuf]) -> Result<Found, ContainerdError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let path: Vec<PathBuf> = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]).collect();
-    let runtime = ["runc", "crun"].iter().find_map(|name| dirs.iter().chain(&path).find_map(|dir| program(dir, name)));
+    let path: Vec<PathBuf> =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]).collect();
+    let runtime =
+        ["runc", "crun"].iter().find_map(|name| dirs.iter().chain(&path).find_map(|dir| program(dir, name)));
     let runtime = runtime.ok_or(ContainerdError::NoRuntime)?;
     let mut best: Option<Found> = None;
     for dir in dirs.iter().chain(&path) {

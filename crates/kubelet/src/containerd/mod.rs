@@ -25,7 +25,9 @@ const RESTART_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerdError {
     /// None was found.
-    #[error("no containerd is installed: install the package `containerd`, or put a containerd 2.2 or newer in PATH")]
+    #[error(
+        "no containerd is installed: install the package `containerd`, or put a containerd 2.2 or newer in PATH"
+    )]
     Missing,
     /// No OCI runtime was found.
     #[error("neither runc nor crun is in PATH: install the package `runc`")]
@@ -68,7 +70,12 @@ pub struct Containerd {
 impl Containerd {
     /// Finds the one that runs below `dir`, or starts it; returns when it answers. While `env` lives it is started
     /// again if it dies.
-    pub async fn start(env: &Env, dir: &Path, found: Found, settings: &Settings) -> Result<Containerd, ContainerdError> {
+    pub async fn start(
+        env: &Env,
+        dir: &Path,
+        found: Found,
+        settings: &Settings,
+    ) -> Result<Containerd, ContainerdError> {
         let containerd = Containerd { dir: dir.to_path_buf(), found };
         containerd.prepare(settings)?;
         let mut child = None;
@@ -120,13 +127,17 @@ impl Containerd {
     }
 
     fn prepare(&self, settings: &Settings) -> Result<(), ContainerdError> {
-        let write = |path: PathBuf, result: std::io::Result<()>| result.map_err(|source| ContainerdError::Write { path, source });
+        let write = |path: PathBuf, result: std::io::Result<()>| {
+            result.map_err(|source| ContainerdError::Write { path, source })
+        };
         for directory in ["bin", "root", "state", "opt"] {
             let path = self.dir.join(directory);
             write(path.clone(), std::fs::create_dir_all(path))?;
         }
         // Containerd looks for its shim by name in PATH.
-        for (name, target) in [("containerd", &self.found.containerd), ("ctr", &self.found.ctr), (SHIM, &self.found.shim)] {
+        for (name, target) in
+            [("containerd", &self.found.containerd), ("ctr", &self.found.ctr), (SHIM, &self.found.shim)]
+        {
             let link = self.dir.join("bin").join(name);
             write(link.clone(), relink(target, &link))?;
         }
@@ -143,11 +154,18 @@ impl Containerd {
         let path = std::env::join_paths(path).unwrap_or_default();
         let program = self.found.containerd.clone();
         let mut command = Command::new(&program);
-        command.arg("--config").arg(self.dir.join("config.toml")).arg("--log-level").arg("warn").env("PATH", path);
+        command
+            .arg("--config")
+            .arg(self.dir.join("config.toml"))
+            .arg("--log-level")
+            .arg("warn")
+            .env("PATH", path);
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let child = process::spawn_detached(command).map_err(|source| ContainerdError::Spawn { program, source })?;
+        let child =
+            process::spawn_detached(command).map_err(|source| ContainerdError::Spawn { program, source })?;
         let path = self.dir.join("containerd.pid");
-        std::fs::write(&path, child.id().to_string()).map_err(|source| ContainerdError::Write { path, source })?;
+        std::fs::write(&path, child.id().to_string())
+            .map_err(|source| ContainerdError::Write { path, source })?;
         Ok(child)
     }
 
@@ -159,9 +177,13 @@ impl Containerd {
     async fn wait_until_it_answers(&self) -> Result<(), ContainerdError> {
         let started = tokio::time::Instant::now();
         while !self.answers().await {
-            let alive = read_pid(&self.dir.join("containerd.pid")).is_some_and(|pid| process::open(pid).is_ok());
+            let alive =
+                read_pid(&self.dir.join("containerd.pid")).is_some_and(|pid| process::open(pid).is_ok());
             if !alive || started.elapsed() > START_TIMEOUT {
-                return Err(ContainerdError::Silent { socket: self.socket(), log: self.dir.join("containerd.log") });
+                return Err(ContainerdError::Silent {
+                    socket: self.socket(),
+                    log: self.dir.join("containerd.log"),
+                });
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -195,13 +217,13 @@ impl Containerd {
 
     /// Returns when the process of the pid file has ended.
     async fn ended(&self) {
-        let Some(pidfd) = read_pid(&self.dir.join("containerd.pid")).and_then(|pid| process::open(pid).ok()) else { return };
-        match tokio::io::unix::AsyncFd::new(pidfd) {
-            Ok(pidfd) => drop(pidfd.readable().await),
-            Err(error) => {
-                tracing::error!(%error, "cannot watch containerd; it will not be started again");
-                std::future::pending::<()>().await;
-            }
+        let Some(pidfd) = read_pid(&self.dir.join("containerd.pid")).and_then(|pid| process::open(pid).ok())
+        else {
+            return;
+        };
+        if let Err(error) = process::ended(pidfd).await {
+            tracing::error!(%error, "cannot watch containerd; it will not be started again");
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -105,13 +105,18 @@ impl Cri {
     }
 
     /// One call of any service that is answered with a stream.
-    pub async fn stream<Req, Res>(&self, request: Request<Req>, path: &'static str) -> Result<Streaming<Res>, CriError>
+    pub async fn stream<Req, Res>(
+        &self,
+        request: Request<Req>,
+        path: &'static str,
+    ) -> Result<Streaming<Res>, CriError>
     where
         Req: Message + Send + Sync + 'static,
         Res: Message + Default + Send + Sync + 'static,
     {
         let codec = ProstCodec::<Req, Res>::default();
-        let reply = self.grpc().await?.server_streaming(request, PathAndQuery::from_static(path), codec).await?;
+        let reply =
+            self.grpc().await?.server_streaming(request, PathAndQuery::from_static(path), codec).await?;
         Ok(reply.into_inner())
     }
 
@@ -135,8 +140,13 @@ impl Cri {
     }
 
     /// Makes and starts a sandbox; its id. Twice the usual time, as upstream, for networks can be slow.
-    pub async fn run_sandbox(&self, config: PodSandboxConfig, runtime_handler: &str) -> Result<String, CriError> {
-        let request = RunPodSandboxRequest { config: Some(config), runtime_handler: runtime_handler.to_owned() };
+    pub async fn run_sandbox(
+        &self,
+        config: PodSandboxConfig,
+        runtime_handler: &str,
+    ) -> Result<String, CriError> {
+        let request =
+            RunPodSandboxRequest { config: Some(config), runtime_handler: runtime_handler.to_owned() };
         let reply: RunPodSandboxResponse =
             self.call("/runtime.v1.RuntimeService/RunPodSandbox", request, Some(TIMEOUT * 2)).await?;
         Ok(reply.pod_sandbox_id)
@@ -246,7 +256,12 @@ impl Cri {
     }
 
     /// Runs a command in a container to its end.
-    pub async fn exec_sync(&self, id: &str, cmd: Vec<String>, timeout: Duration) -> Result<ExecSyncResponse, CriError> {
+    pub async fn exec_sync(
+        &self,
+        id: &str,
+        cmd: Vec<String>,
+        timeout: Duration,
+    ) -> Result<ExecSyncResponse, CriError> {
         let seconds = timeout.as_secs() as i64;
         let request = ExecSyncRequest { container_id: id.to_owned(), cmd, timeout: seconds };
         let limit = (!timeout.is_zero()).then(|| timeout + TIMEOUT);
@@ -255,13 +270,15 @@ impl Cri {
 
     /// Where a stream to a command that is run in a container can be opened, once.
     pub async fn exec(&self, request: ExecRequest) -> Result<String, CriError> {
-        let reply: ExecResponse = self.call("/runtime.v1.RuntimeService/Exec", request, Some(TIMEOUT)).await?;
+        let reply: ExecResponse =
+            self.call("/runtime.v1.RuntimeService/Exec", request, Some(TIMEOUT)).await?;
         Ok(reply.url)
     }
 
     /// Where a stream to a container's own process can be opened, once.
     pub async fn attach(&self, request: AttachRequest) -> Result<String, CriError> {
-        let reply: AttachResponse = self.call("/runtime.v1.RuntimeService/Attach", request, Some(TIMEOUT)).await?;
+        let reply: AttachResponse =
+            self.call("/runtime.v1.RuntimeService/Attach", request, Some(TIMEOUT)).await?;
         Ok(reply.url)
     }
 
@@ -273,7 +290,10 @@ impl Cri {
     }
 
     /// What running containers use.
-    pub async fn container_stats(&self, filter: ContainerStatsFilter) -> Result<Vec<ContainerStats>, CriError> {
+    pub async fn container_stats(
+        &self,
+        filter: ContainerStatsFilter,
+    ) -> Result<Vec<ContainerStats>, CriError> {
         let request = ListContainerStatsRequest { filter: Some(filter) };
         let reply: ListContainerStatsResponse =
             self.call("/runtime.v1.RuntimeService/ListContainerStats", request, Some(TIMEOUT)).await?;
@@ -287,8 +307,9 @@ impl Cri {
 
     /// All images.
     pub async fn list_images(&self) -> Result<Vec<Image>, CriError> {
-        let reply: ListImagesResponse =
-            self.call("/runtime.v1.ImageService/ListImages", ListImagesRequest { filter: None }, Some(TIMEOUT)).await?;
+        let reply: ListImagesResponse = self
+            .call("/runtime.v1.ImageService/ListImages", ListImagesRequest { filter: None }, Some(TIMEOUT))
+            .await?;
         Ok(reply.images)
     }
 

@@ -98,12 +98,17 @@ async fn listen(cri: &Cri, events: &mpsc::UnboundedSender<RuntimeEvent>) -> Resu
     Ok(())
 }
 
-async fn listen_to_containerd(cri: &Cri, events: &mpsc::UnboundedSender<RuntimeEvent>) -> Result<(), CriError> {
+async fn listen_to_containerd(
+    cri: &Cri,
+    events: &mpsc::UnboundedSender<RuntimeEvent>,
+) -> Result<(), CriError> {
     let filters = vec![r#"namespace==k8s.io,topic~="^/tasks/(start|exit|oom)$""#.to_owned()];
     let request = Request::new(SubscribeRequest { filters });
-    let mut stream = cri.stream::<_, Envelope>(request, "/containerd.services.events.v1.Events/Subscribe").await?;
+    let mut stream =
+        cri.stream::<_, Envelope>(request, "/containerd.services.events.v1.Events/Subscribe").await?;
     while let Some(envelope) = stream.message().await? {
-        let Some(event) = envelope.event.and_then(|event| TaskEvent::decode(event.value.as_slice()).ok()) else {
+        let Some(event) = envelope.event.and_then(|event| TaskEvent::decode(event.value.as_slice()).ok())
+        else {
             continue;
         };
         if events.send(RuntimeEvent::Container(event.container_id)).is_err() {

@@ -40,7 +40,12 @@ struct Reader<'a> {
 
 /// Sends the part of the log at `path` that `options` select. Ends with the log, or when following with the container,
 /// or when nobody receives any more.
-pub async fn send(path: &Path, options: &LogOptions, running: Option<Running>, to: &mpsc::Sender<Bytes>) -> io::Result<()> {
+pub async fn send(
+    path: &Path,
+    options: &LogOptions,
+    running: Option<Running>,
+    to: &mpsc::Sender<Bytes>,
+) -> io::Result<()> {
     let mut running = running.filter(|_| options.follow);
     // Watched before it is read, so that nothing falls between.
     let mut changes = match &running {
@@ -48,7 +53,8 @@ pub async fn send(path: &Path, options: &LogOptions, running: Option<Running>, t
         None => None,
     };
     let mut file = open(path, options).await?;
-    let mut reader = Reader { options, to, left: options.limit_bytes.unwrap_or(u64::MAX), within_line: false };
+    let mut reader =
+        Reader { options, to, left: options.limit_bytes.unwrap_or(u64::MAX), within_line: false };
     let mut pending = Vec::new();
     let mut alive = match &running {
         Some(running) => (running.ask)().await,
@@ -75,7 +81,11 @@ pub async fn send(path: &Path, options: &LogOptions, running: Option<Running>, t
 }
 
 /// Waits until something is written or the container ends; `None` if nobody reads any more.
-async fn news(running: &mut Running, changes: &mut EventStream<Vec<u8>>, to: &mpsc::Sender<Bytes>) -> Option<News> {
+async fn news(
+    running: &mut Running,
+    changes: &mut EventStream<Vec<u8>>,
+    to: &mpsc::Sender<Bytes>,
+) -> Option<News> {
     loop {
         tokio::select! {
             biased;
@@ -185,9 +195,16 @@ mod tests {
         let default = LogOptions::default;
         assert_eq!(all(&path, default()).await, "a\nbc\nd\n");
         assert_eq!(all(&path, LogOptions { tail_lines: Some(1), ..default() }).await, "d\n");
-        assert_eq!(all(&path, LogOptions { since: "2026-01-01T00:00:02Z".parse().ok(), ..default() }).await, "d\n");
+        assert_eq!(
+            all(&path, LogOptions { since: "2026-01-01T00:00:02Z".parse().ok(), ..default() }).await,
+            "d\n"
+        );
         assert_eq!(all(&path, LogOptions { limit_bytes: Some(3), ..default() }).await, "a\nb");
-        let timed = all(&path, LogOptions { timestamps: true, stream: Some(super::super::Stream::Stderr), ..default() }).await;
+        let timed = all(
+            &path,
+            LogOptions { timestamps: true, stream: Some(super::super::Stream::Stderr), ..default() },
+        )
+        .await;
         assert_eq!(timed, "2026-01-01T00:00:01Z bc\n");
     }
 
@@ -199,7 +216,9 @@ mod tests {
         let (events, receiver) = watch::channel(0);
         let alive = Arc::new(AtomicBool::new(true));
         let asked = Arc::clone(&alive);
-        let ask = Box::new(move || -> BoxFuture<'static, bool> { Box::pin(std::future::ready(asked.load(Ordering::Relaxed))) });
+        let ask = Box::new(move || -> BoxFuture<'static, bool> {
+            Box::pin(std::future::ready(asked.load(Ordering::Relaxed)))
+        });
         let (to, mut from) = mpsc::channel(10);
         let options = LogOptions { follow: true, ..LogOptions::default() };
         let reader_path = path.clone();

@@ -3,6 +3,7 @@
 
 mod follow;
 mod line;
+mod rotate;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 
 pub use follow::{Running, send};
 pub use line::{Line, Stream};
+pub use rotate::keep_small;
 
 /// Which part of a log, and how it is shown.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,7 +71,11 @@ pub fn tail_text(path: &Path, lines: usize, bytes_max: usize) -> String {
     if read.is_err() {
         return String::new();
     }
-    let mut text: Vec<u8> = raw.split_inclusive(|byte| *byte == b'\n').filter_map(Line::parse).flat_map(|line| line.text()).collect();
+    let mut text: Vec<u8> = raw
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter_map(Line::parse)
+        .flat_map(|line| line.text())
+        .collect();
     if text.len() > bytes_max {
         text.drain(..text.len() - bytes_max);
     }

@@ -9,6 +9,8 @@ use decapod_api::Status;
 use decapod_client::{Client, EventType, PatchType, Recorder};
 use decapod_sys::Env;
 use decapod_sys::mount::Mounts;
+use futures::StreamExt;
+use inotify::{EventStream, Inotify, WatchMask};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{Node, NodeStatus, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
@@ -65,6 +67,16 @@ struct Look {
 /// When the status was written last, and what.
 type Reported = (tokio::time::Instant, NodeStatus);
 
+/// Returns when something about the network has been written.
+async fn network_configured(networks: &mut Option<EventStream<Vec<u8>>>) {
+    if let Some(stream) = networks
+        && stream.next().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
 // === impl Keeper ===
 
 impl Keeper {
@@ -79,6 +91,7 @@ impl Keeper {
             look = self.look().await;
         }
         self.recorder.event(&self.reference(), EventType::Normal, "Starting", "Starting kubelet.");
+        let mut networks = self.watch_networks();
         let (mut reported, mut renewed) = (None, None::<tokio::time::Instant>);
         let mut delay = RETRY_MIN;
         loop {
@@ -96,7 +109,11 @@ impl Keeper {
             let settled = *self.ready.borrow() && renewed.is_some();
             let wait = if settled { RENEW_EVERY } else { delay };
             delay = if settled { RETRY_MIN } else { (delay * 2).min(RENEW_EVERY) };
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                biased;
+                () = network_configured(&mut networks), if !settled => delay = RETRY_MIN,
+                () = tokio::time::sleep(wait) => {}
+            }
         }
     }
 
@@ -109,9 +126,22 @@ impl Keeper {
         }
     }
 
+    /// Word of changes of CNI's configuration, which the runtime takes at once.
+    fn watch_networks(&self) -> Option<EventStream<Vec<u8>>> {
+        let watch = || {
+            std::fs::create_dir_all(&self.config.cni_conf_dir)?;
+            let inotify = Inotify::init()?;
+            inotify.watches().add(&self.config.cni_conf_dir, WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO)?;
+            inotify.into_event_stream(vec![0; 4096])
+        };
+        let watched: std::io::Result<_> = watch();
+        watched.inspect_err(|error| tracing::warn!(%error, "cannot watch the network's configuration")).ok()
+    }
+
     /// Looks at the runtime, and says at once whether it is ready.
     async fn look(&self) -> Look {
-        let (runtime, images, version) = tokio::join!(self.cri.status(), self.cri.list_images(), self.cri.version());
+        let (runtime, images, version) =
+            tokio::join!(self.cri.status(), self.cri.list_images(), self.cri.version());
         let runtime = runtime.map_err(|error| error.to_string());
         let ready = status::why_not_ready(&runtime).is_none();
         if self.ready.send_replace(ready) != ready {
@@ -119,7 +149,8 @@ impl Keeper {
             let message = format!("Node {} status is now: {reason}", self.config.node_name);
             self.recorder.event(&self.reference(), EventType::Normal, reason, message);
         }
-        let version = version.map(|v| format!("{}://{}", v.runtime_name, v.runtime_version.trim_start_matches('v')));
+        let version =
+            version.map(|v| format!("{}://{}", v.runtime_name, v.runtime_version.trim_start_matches('v')));
         let disk = self.mounts.usage(&self.config.data_dir).map(|usage| usage.capacity_bytes).unwrap_or(0);
         Look {
             runtime,
@@ -156,7 +187,10 @@ impl Keeper {
             return Ok(());
         }
         let patch = json!({ "metadata": { "labels": wanted } });
-        self.client.patch::<Node>("", &self.config.node_name, "", PatchType::Strategic, &patch).await.map(drop)
+        self.client
+            .patch::<Node>("", &self.config.node_name, "", PatchType::Strategic, &patch)
+            .await
+            .map(drop)
     }
 
     /// Writes the status if it has changed, or not been written for long.
@@ -173,7 +207,9 @@ impl Keeper {
         let encode = |status: &NodeStatus| serde_json::to_value(status).map_err(Status::internal);
         if let Some(change) = diff(&encode(&there)?, &encode(&new)?) {
             let patch = json!({ "status": change });
-            self.client.patch::<Node>("", &self.config.node_name, "status", PatchType::Strategic, &patch).await?;
+            self.client
+                .patch::<Node>("", &self.config.node_name, "status", PatchType::Strategic, &patch)
+                .await?;
         }
         *reported = Some((tokio::time::Instant::now(), new));
         Ok(())

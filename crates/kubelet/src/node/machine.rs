@@ -42,7 +42,8 @@ impl Machine {
             line.and_then(|rest| rest.split_whitespace().next()?.parse::<i64>().ok()).unwrap_or(0) << 10
         };
         Machine {
-            cpus: std::thread::available_parallelism().map_or(1, |cpus| i64::try_from(cpus.get()).unwrap_or(1)),
+            cpus: std::thread::available_parallelism()
+                .map_or(1, |cpus| i64::try_from(cpus.get()).unwrap_or(1)),
             memory_bytes: kib("MemTotal"),
             swap_bytes: kib("SwapTotal"),
             huge_pages: huge_pages(),
@@ -91,14 +92,19 @@ pub fn own_ip() -> IpAddr {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()
     });
-    let routed = routed.ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback());
-    routed.or_else(|| local_addresses(&read("/proc/net/fib_trie")).next().map(IpAddr::V4)).unwrap_or(Ipv4Addr::LOCALHOST.into())
+    let routed =
+        routed.ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback());
+    routed
+        .or_else(|| local_addresses(&read("/proc/net/fib_trie")).next().map(IpAddr::V4))
+        .unwrap_or(Ipv4Addr::LOCALHOST.into())
 }
 
 /// The machine's own addresses in `/proc/net/fib_trie`: a line with the address, then one that says `host LOCAL`.
 fn local_addresses(trie: &str) -> impl Iterator<Item = Ipv4Addr> {
     let pairs = trie.lines().zip(trie.lines().skip(1)).filter(|(_, next)| next.contains("host LOCAL"));
-    pairs.filter_map(|(line, _)| line.trim().trim_start_matches(['|', '-', ' ']).parse().ok()).filter(|ip: &Ipv4Addr| !ip.is_loopback())
+    pairs
+        .filter_map(|(line, _)| line.trim().trim_start_matches(['|', '-', ' ']).parse().ok())
+        .filter(|ip: &Ipv4Addr| !ip.is_loopback())
 }
 
 #[cfg(test)]

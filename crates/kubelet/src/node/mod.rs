@@ -6,3 +6,4 @@ pub mod status;
 
 pub use keeper::Keeper;
 pub use machine::Machine;
+pub use machine::own_ip;

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures, NodeSpec, NodeStatus,
-    NodeSystemInfo, Taint,
+    ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeFeatures,
+    NodeSpec, NodeStatus, NodeSystemInfo, Taint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
@@ -84,7 +84,9 @@ fn quantities(amounts: Amounts) -> Resources {
 /// Bytes in Ki, as upstream shows a machine's memory, where they divide.
 fn kib(amount: i64) -> k8s_openapi::apimachinery::pkg::api::resource::Quantity {
     match amount {
-        amount if amount > 0 && amount % 1024 == 0 => k8s_openapi::apimachinery::pkg::api::resource::Quantity(format!("{}Ki", amount / 1024)),
+        amount if amount > 0 && amount % 1024 == 0 => {
+            k8s_openapi::apimachinery::pkg::api::resource::Quantity(format!("{}Ki", amount / 1024))
+        }
         amount => bytes(amount),
     }
 }
@@ -130,12 +132,17 @@ pub fn status(facts: &Facts, old: &NodeStatus) -> NodeStatus {
     let mut images: Vec<&Image> = facts.images.iter().collect();
     images.sort_by_key(|image| std::cmp::Reverse(image.size));
     let convert = |image: &&Image| ContainerImage {
-        names: Some(image.repo_digests.iter().chain(&image.repo_tags).take(IMAGE_NAMES_MAX).cloned().collect()),
+        names: Some(
+            image.repo_digests.iter().chain(&image.repo_tags).take(IMAGE_NAMES_MAX).cloned().collect(),
+        ),
         size_bytes: i64::try_from(image.size).ok(),
     };
     let address = |kind: &str, address: String| NodeAddress { type_: kind.to_owned(), address };
     NodeStatus {
-        addresses: Some(vec![address("InternalIP", facts.ip.to_string()), address("Hostname", config.node_name.clone())]),
+        addresses: Some(vec![
+            address("InternalIP", facts.ip.to_string()),
+            address("Hostname", config.node_name.clone()),
+        ]),
         capacity: Some(quantities(capacity(config, machine, facts.disk_bytes))),
         allocatable: Some(quantities(allocatable(config, machine, facts.disk_bytes))),
         conditions: Some(conditions(facts, old)),
@@ -155,8 +162,8 @@ pub fn status(facts: &Facts, old: &NodeStatus) -> NodeStatus {
             ..NodeSystemInfo::default()
         }),
         images: Some(images.iter().take(IMAGES_MAX).map(convert).collect()),
-        features: facts.runtime.as_ref().ok().and_then(|runtime| runtime.features.as_ref()).map(|features| NodeFeatures {
-            supplemental_groups_policy: Some(features.supplemental_groups_policy),
+        features: facts.runtime.as_ref().ok().and_then(|runtime| runtime.features.as_ref()).map(|features| {
+            NodeFeatures { supplemental_groups_policy: Some(features.supplemental_groups_policy) }
         }),
         ..old.clone()
     }
@@ -177,7 +184,9 @@ fn conditions(facts: &Facts, old: &NodeStatus) -> Vec<NodeCondition> {
     let ours = all.map(|(name, holds, reason, message)| {
         let before = old.conditions.iter().flatten().find(|condition| condition.type_ == name);
         let status = if holds { "True" } else { "False" };
-        let since = before.filter(|before| before.status == status).and_then(|before| before.last_transition_time.clone());
+        let since = before
+            .filter(|before| before.status == status)
+            .and_then(|before| before.last_transition_time.clone());
         let now = Time(crate::status::generate::whole_second(facts.now));
         NodeCondition {
             type_: name.to_owned(),
@@ -188,7 +197,11 @@ fn conditions(facts: &Facts, old: &NodeStatus) -> Vec<NodeCondition> {
             last_transition_time: Some(since.unwrap_or(now)),
         }
     });
-    let others = old.conditions.iter().flatten().filter(|condition| all.iter().all(|(name, ..)| condition.type_ != *name));
+    let others = old
+        .conditions
+        .iter()
+        .flatten()
+        .filter(|condition| all.iter().all(|(name, ..)| condition.type_ != *name));
     others.cloned().chain(ours).collect()
 }
 
@@ -199,11 +212,15 @@ pub fn why_not_ready(runtime: &Result<StatusResponse, String>) -> Option<String>
         Ok(status) => status.status.clone().unwrap_or_default(),
     };
     let mut reasons = Vec::new();
-    for (name, what) in [("RuntimeReady", "container runtime not ready"), ("NetworkReady", "container runtime network not ready")] {
+    for (name, what) in [
+        ("RuntimeReady", "container runtime not ready"),
+        ("NetworkReady", "container runtime network not ready"),
+    ] {
         match status.conditions.iter().find(|condition| condition.r#type == name) {
             Some(condition) if condition.status => {}
             Some(condition) => reasons.push(format!(
-                "{what}: {name}=false reason:{} message:{}", condition.reason, condition.message
+                "{what}: {name}=false reason:{} message:{}",
+                condition.reason, condition.message
             )),
             None => reasons.push(format!("{what}: {name} is not reported")),
         }
@@ -242,14 +259,25 @@ mod tests {
         let config = Config::new("n", "/d");
         let machine = Machine { cpus: 2, memory_bytes: 4 << 30, architecture: "amd64", ..Machine::default() };
         let facts = |network| Facts {
-            config: &config, machine: &machine, ip: "10.0.0.1".parse().unwrap(), disk_bytes: 100 << 30, runtime: runtime(network),
-            runtime_version: "containerd://2.2.8".into(), images: &[], port: 10250, now: crate::pod::tests::at(0),
+            config: &config,
+            machine: &machine,
+            ip: "10.0.0.1".parse().unwrap(),
+            disk_bytes: 100 << 30,
+            runtime: runtime(network),
+            runtime_version: "containerd://2.2.8".into(),
+            images: &[],
+            port: 10250,
+            now: crate::pod::tests::at(0),
         };
         let node = status(&facts(false), &NodeStatus::default());
-        let ready = node.conditions.as_ref().unwrap().iter().find(|condition| condition.type_ == "Ready").unwrap();
-        assert_eq!(ready.message.as_deref(), Some(
-            "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:cni plugin not initialized"
-        ));
+        let ready =
+            node.conditions.as_ref().unwrap().iter().find(|condition| condition.type_ == "Ready").unwrap();
+        assert_eq!(
+            ready.message.as_deref(),
+            Some(
+                "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:cni plugin not initialized"
+            )
+        );
         assert_eq!(node.capacity.as_ref().unwrap()["memory"].0, "4194304Ki");
         assert_eq!(node.allocatable.as_ref().unwrap()["memory"].0, "4091904Ki");
         let again = status(&facts(true), &node);

@@ -11,8 +11,8 @@ use super::resources::{PERIOD_US, limits, quota_us, requests, shares};
 use super::security::{self, ImageUser};
 use super::{NodePod, Slot, hash, qos, sandbox};
 use crate::cri::types::{
-    ContainerConfig, ContainerMetadata, ImageSpec, KeyValue, LinuxContainerConfig, LinuxContainerResources, Mount,
-    NamespaceMode, Signal,
+    ContainerConfig, ContainerMetadata, ImageSpec, KeyValue, LinuxContainerConfig, LinuxContainerResources,
+    Mount, NamespaceMode, Signal,
 };
 
 /// What has been found out for a container before it is made.
@@ -39,7 +39,8 @@ pub struct Prepared<'a> {
 pub fn config(pod: &NodePod, slot: Slot, prepared: Prepared) -> ContainerConfig {
     let container = pod.container(slot);
     let known = |name: &str| prepared.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let expanded = |words: &Option<Vec<String>>| words.iter().flatten().map(|word| expand(word, known)).collect();
+    let expanded =
+        |words: &Option<Vec<String>>| words.iter().flatten().map(|word| expand(word, known)).collect();
     let mut security_context = security::context(pod, slot, &prepared.image_user, prepared.seccomp_profiles);
     if let (Some(target), Some(namespaces)) = (prepared.target_id, &mut security_context.namespace_options)
         && namespaces.pid == NamespaceMode::Container as i32
@@ -69,7 +70,11 @@ pub fn config(pod: &NodePod, slot: Slot, prepared: Prepared) -> ContainerConfig 
             resources: Some(resources(pod, slot, prepared.memory_capacity_bytes)),
             security_context: Some(security_context),
         }),
-        envs: prepared.env.into_iter().map(|(key, value)| KeyValue { key, value: value.into_bytes() }).collect(),
+        envs: prepared
+            .env
+            .into_iter()
+            .map(|(key, value)| KeyValue { key, value: value.into_bytes() })
+            .collect(),
         ..ContainerConfig::default()
     }
 }
@@ -109,8 +114,14 @@ fn annotations(pod: &NodePod, container: &Container, restart_count: u32) -> Hash
     let mut all = HashMap::from([
         (labels::HASH.to_owned(), format!("{:x}", hash(container))),
         (labels::RESTART_COUNT.to_owned(), restart_count.to_string()),
-        (labels::TERMINATION_MESSAGE_PATH.to_owned(), container.termination_message_path.clone().unwrap_or_default()),
-        (labels::TERMINATION_MESSAGE_POLICY.to_owned(), container.termination_message_policy.clone().unwrap_or_default()),
+        (
+            labels::TERMINATION_MESSAGE_PATH.to_owned(),
+            container.termination_message_path.clone().unwrap_or_default(),
+        ),
+        (
+            labels::TERMINATION_MESSAGE_POLICY.to_owned(),
+            container.termination_message_policy.clone().unwrap_or_default(),
+        ),
     ]);
     if let Some(grace) = pod.spec().termination_grace_period_seconds {
         all.insert(labels::TERMINATION_GRACE.to_owned(), grace.to_string());

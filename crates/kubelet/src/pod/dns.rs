@@ -99,16 +99,26 @@ mod tests {
         let host = parse("nameserver 8.8.8.8\nsearch corp.example. # here\noptions timeout:1\n");
         let own = json!({ "nameservers": ["1.1.1.1"], "searches": ["a.b"], "options": [{ "name": "ndots", "value": "2" }] });
         for (spec, expected) in [
-            (json!({}), "10.43.0.10|default.svc.cluster.local svc.cluster.local cluster.local corp.example|ndots:5"),
+            (
+                json!({}),
+                "10.43.0.10|default.svc.cluster.local svc.cluster.local cluster.local corp.example|ndots:5",
+            ),
             (json!({ "hostNetwork": true }), "8.8.8.8|corp.example|timeout:1"),
-            (json!({ "hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet", "dnsConfig": own }),
-             "10.43.0.10 1.1.1.1|default.svc.cluster.local svc.cluster.local cluster.local corp.example a.b|ndots:2"),
+            (
+                json!({ "hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet", "dnsConfig": own }),
+                "10.43.0.10 1.1.1.1|default.svc.cluster.local svc.cluster.local cluster.local corp.example a.b|ndots:2",
+            ),
             (json!({ "dnsPolicy": "None", "dnsConfig": own }), "1.1.1.1|a.b|ndots:2"),
         ] {
             let mut spec = spec;
             spec["containers"] = json!([]);
             let config = config(&pod(spec.clone()), &host, &["10.43.0.10".parse().unwrap()], "cluster.local");
-            let shown = format!("{}|{}|{}", config.servers.join(" "), config.searches.join(" "), config.options.join(" "));
+            let shown = format!(
+                "{}|{}|{}",
+                config.servers.join(" "),
+                config.searches.join(" "),
+                config.options.join(" ")
+            );
             assert_eq!(shown, expected, "{spec}");
         }
     }

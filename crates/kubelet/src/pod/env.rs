@@ -64,7 +64,11 @@ pub struct Around<'a> {
 }
 
 /// The variables of `container`, sorted by name.
-pub fn environment(pod: &NodePod, container: &Container, around: &Around) -> Result<Vec<(String, String)>, EnvError> {
+pub fn environment(
+    pod: &NodePod,
+    container: &Container,
+    around: &Around,
+) -> Result<Vec<(String, String)>, EnvError> {
     let services = service_variables(pod, around.services);
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     for source in container.env_from.iter().flatten() {
@@ -78,13 +82,18 @@ pub fn environment(pod: &NodePod, container: &Container, around: &Around) -> Res
         };
         if let Some(reference) = &source.config_map_ref {
             let found = around.lookup.config_map(pod.namespace(), &reference.name);
-            let found = required(found, reference.optional, || EnvError::NoConfigMap(reference.name.clone()))?;
+            let found =
+                required(found, reference.optional, || EnvError::NoConfigMap(reference.name.clone()))?;
             found.and_then(|map| map.data).into_iter().flatten().for_each(|(key, value)| add(&key, value));
         } else if let Some(reference) = &source.secret_ref {
             let found = around.lookup.secret(pod.namespace(), &reference.name);
             let found = required(found, reference.optional, || EnvError::NoSecret(reference.name.clone()))?;
             let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-            found.and_then(|secret| secret.data).into_iter().flatten().for_each(|(key, value)| add(&key, text(value.0)));
+            found
+                .and_then(|secret| secret.data)
+                .into_iter()
+                .flatten()
+                .for_each(|(key, value)| add(&key, text(value.0)));
         }
     }
     for variable in container.env.iter().flatten() {
@@ -122,7 +131,9 @@ fn value_of(
     if let Some(reference) = &source.config_map_key_ref {
         let (name, key) = (&reference.name, &reference.key);
         let found = around.lookup.config_map(&namespace, name);
-        let Some(found) = required(found, reference.optional, || EnvError::NoConfigMap(name.clone()))? else { return Ok(None) };
+        let Some(found) = required(found, reference.optional, || EnvError::NoConfigMap(name.clone()))? else {
+            return Ok(None);
+        };
         let value = found.data.and_then(|mut data| data.remove(key));
         return required(value, reference.optional, || EnvError::NoConfigMapKey {
             key: key.clone(),
@@ -133,14 +144,27 @@ fn value_of(
     if let Some(reference) = &source.secret_key_ref {
         let (name, key) = (&reference.name, &reference.key);
         let found = around.lookup.secret(&namespace, name);
-        let Some(found) = required(found, reference.optional, || EnvError::NoSecret(name.clone()))? else { return Ok(None) };
-        let value = found.data.and_then(|mut data| data.remove(key)).map(|value| String::from_utf8_lossy(&value.0).into_owned());
-        return required(value, reference.optional, || EnvError::NoSecretKey { key: key.clone(), namespace, name: name.clone() });
+        let Some(found) = required(found, reference.optional, || EnvError::NoSecret(name.clone()))? else {
+            return Ok(None);
+        };
+        let value = found
+            .data
+            .and_then(|mut data| data.remove(key))
+            .map(|value| String::from_utf8_lossy(&value.0).into_owned());
+        return required(value, reference.optional, || EnvError::NoSecretKey {
+            key: key.clone(),
+            namespace,
+            name: name.clone(),
+        });
     }
     Ok(None)
 }
 
-fn required<T>(found: Option<T>, optional: Option<bool>, missing: impl FnOnce() -> EnvError) -> Result<Option<T>, EnvError> {
+fn required<T>(
+    found: Option<T>,
+    optional: Option<bool>,
+    missing: impl FnOnce() -> EnvError,
+) -> Result<Option<T>, EnvError> {
     if found.is_none() && optional != Some(true) { Err(missing()) } else { Ok(found) }
 }
 
@@ -152,7 +176,7 @@ fn service_variables(pod: &NodePod, services: &[Service]) -> BTreeMap<String, St
         let namespace = service.metadata.namespace.as_deref().unwrap_or_default();
         let name = service.metadata.name.as_deref().unwrap_or_default();
         let is_master = namespace == "default" && name == "kubernetes";
-        if !is_master && !(linked && namespace == pod.namespace()) {
+        if !(is_master || linked && namespace == pod.namespace()) {
             continue;
         }
         // A service of that name in the pod's own namespace does not hide the API server.
@@ -202,11 +226,14 @@ mod tests {
 
     impl Lookup for Objects {
         fn config_map(&self, _: &str, name: &str) -> Option<ConfigMap> {
-            (name == "c").then(|| serde_json::from_value(json!({ "metadata": {}, "data": { "K": "v", "a=b": "no" } })).unwrap())
+            (name == "c").then(|| {
+                serde_json::from_value(json!({ "metadata": {}, "data": { "K": "v", "a=b": "no" } })).unwrap()
+            })
         }
 
         fn secret(&self, _: &str, name: &str) -> Option<Secret> {
-            (name == "s").then(|| serde_json::from_value(json!({ "metadata": {}, "data": { "P": "cHc=" } })).unwrap())
+            (name == "s")
+                .then(|| serde_json::from_value(json!({ "metadata": {}, "data": { "P": "cHc=" } })).unwrap())
         }
     }
 
@@ -217,7 +244,8 @@ mod tests {
             "spec": { "clusterIP": "10.43.0.1", "ports": [{ "name": "https", "port": 443, "protocol": "TCP" }] },
         })).unwrap()];
         let node = Node { name: "n".into(), ips: vec!["1.1.1.1".into()], ..Node::default() };
-        let around = Around { lookup: &Objects, pod_ips: &["10.1.0.1".into()], node: &node, services: &services };
+        let around =
+            Around { lookup: &Objects, pod_ips: &["10.1.0.1".into()], node: &node, services: &services };
         let variables = environment(&pod, &pod.regular()[0], &around).map_err(|error| error.to_string())?;
         let shown = variables.iter().filter(|(name, _)| !name.starts_with("KUBERNETES"));
         Ok(shown.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" "))
@@ -227,22 +255,45 @@ mod tests {
     fn all_sources() {
         let field = |path: &str| json!({ "fieldRef": { "fieldPath": path } });
         let cases = [
-            (json!([{ "name": "A", "value": "$(B)$$(C)" }, { "name": "B", "value": "1" }]), Ok("A=$(B)$(C) B=1")),
-            (json!([{ "name": "B", "value": "1" }, { "name": "A", "value": "$(B)$(KUBERNETES_SERVICE_PORT)" }]), Ok("A=1443 B=1")),
-            (json!([{ "name": "A", "valueFrom": field("status.podIP") }, { "name": "B", "valueFrom": field("spec.nodeName") }]),
-             Ok("A=10.1.0.1 B=n")),
-            (json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "c", "key": "K" } } }]), Ok("A=v")),
-            (json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "x", "key": "K", "optional": true } } }]), Ok("")),
-            (json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "x", "key": "K" } } }]), Err("configmap \"x\" not found")),
-            (json!([{ "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "P" } } }]), Ok("A=pw")),
-            (json!([{ "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "Q" } } }]),
-             Err("couldn't find key Q in Secret default/s")),
+            (
+                json!([{ "name": "A", "value": "$(B)$$(C)" }, { "name": "B", "value": "1" }]),
+                Ok("A=$(B)$(C) B=1"),
+            ),
+            (
+                json!([{ "name": "B", "value": "1" }, { "name": "A", "value": "$(B)$(KUBERNETES_SERVICE_PORT)" }]),
+                Ok("A=1443 B=1"),
+            ),
+            (
+                json!([{ "name": "A", "valueFrom": field("status.podIP") }, { "name": "B", "valueFrom": field("spec.nodeName") }]),
+                Ok("A=10.1.0.1 B=n"),
+            ),
+            (
+                json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "c", "key": "K" } } }]),
+                Ok("A=v"),
+            ),
+            (
+                json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "x", "key": "K", "optional": true } } }]),
+                Ok(""),
+            ),
+            (
+                json!([{ "name": "A", "valueFrom": { "configMapKeyRef": { "name": "x", "key": "K" } } }]),
+                Err("configmap \"x\" not found"),
+            ),
+            (
+                json!([{ "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "P" } } }]),
+                Ok("A=pw"),
+            ),
+            (
+                json!([{ "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "Q" } } }]),
+                Err("couldn't find key Q in Secret default/s"),
+            ),
         ];
         for (env, expected) in cases {
             let shown = vars(json!({ "name": "a", "env": env.clone() }));
             assert_eq!(shown, expected.map(str::to_owned).map_err(str::to_owned), "{env}");
         }
-        let from = json!([{ "prefix": "X_", "configMapRef": { "name": "c" } }, { "secretRef": { "name": "s" } }]);
+        let from =
+            json!([{ "prefix": "X_", "configMapRef": { "name": "c" } }, { "secretRef": { "name": "s" } }]);
         assert_eq!(vars(json!({ "name": "a", "envFrom": from })).unwrap(), "P=pw X_K=v");
     }
 }

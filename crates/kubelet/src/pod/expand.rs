@@ -35,8 +35,15 @@ mod tests {
     fn names_are_replaced() {
         let lookup = |name: &str| (name == "A").then(|| "1".to_owned());
         for (text, expected) in [
-            ("$(A)", "1"), ("x$(A)y$(A)", "x1y1"), ("$(B)", "$(B)"), ("$$(A)", "$(A)"), ("$$$(A)", "$1"),
-            ("$(A", "$(A"), ("$", "$"), ("$A", "$A"), ("", ""),
+            ("$(A)", "1"),
+            ("x$(A)y$(A)", "x1y1"),
+            ("$(B)", "$(B)"),
+            ("$$(A)", "$(A)"),
+            ("$$$(A)", "$1"),
+            ("$(A", "$(A"),
+            ("$", "$"),
+            ("$A", "$A"),
+            ("", ""),
         ] {
             assert_eq!(expand(text, lookup), expected, "{text}");
         }

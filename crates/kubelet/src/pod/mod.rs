@@ -149,8 +149,10 @@ impl NodePod {
     /// All of its containers, init containers first.
     pub fn containers(&self) -> impl Iterator<Item = (Slot, &Container)> {
         let init = self.init().iter().enumerate().map(|(index, container)| (Slot::Init(index), container));
-        let regular = self.regular().iter().enumerate().map(|(index, container)| (Slot::Regular(index), container));
-        let ephemeral = self.ephemeral.iter().enumerate().map(|(index, container)| (Slot::Ephemeral(index), container));
+        let regular =
+            self.regular().iter().enumerate().map(|(index, container)| (Slot::Regular(index), container));
+        let ephemeral =
+            self.ephemeral.iter().enumerate().map(|(index, container)| (Slot::Ephemeral(index), container));
         init.chain(regular).chain(ephemeral)
     }
 
@@ -213,5 +215,7 @@ pub fn is_sidecar(slot: Slot, container: &Container) -> bool {
 pub fn hash(container: &Container) -> u64 {
     let text = format!("{}\0{}", container.name, container.image.as_deref().unwrap_or_default());
     // FNV-1a: it has to be the same in every version of this program.
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }

@@ -123,16 +123,15 @@ impl PodRuntime {
         let selector = HashMap::from([(labels::POD_UID.to_owned(), uid.to_owned())]);
         let filter = types::PodSandboxFilter { label_selector: selector.clone(), ..Default::default() };
         let of_pod = types::ContainerFilter { label_selector: selector, ..Default::default() };
-        let (sandboxes, containers) = tokio::try_join!(cri.list_sandboxes(filter), cri.list_containers(of_pod))?;
+        let (sandboxes, containers) =
+            tokio::try_join!(cri.list_sandboxes(filter), cri.list_containers(of_pod))?;
         let sandboxes = sandboxes.iter().map(|sandbox| cri.sandbox_status(&sandbox.id));
         let containers = containers.iter().map(|container| async {
             let status = cri.container_status(&container.id).await?;
             Ok(status.map(|status| Container::read(status, &container.pod_sandbox_id)))
         });
-        let (sandboxes, containers) = tokio::join!(
-            futures::future::join_all(sandboxes),
-            futures::future::join_all(containers)
-        );
+        let (sandboxes, containers) =
+            tokio::join!(futures::future::join_all(sandboxes), futures::future::join_all(containers));
         let mut runtime = PodRuntime {
             sandboxes: present(sandboxes)?.into_iter().map(Sandbox::read).collect(),
             containers: present(containers)?,
@@ -144,7 +143,8 @@ impl PodRuntime {
     /// Newest first.
     pub(crate) fn sort(&mut self) {
         self.sandboxes.sort_by_key(|sandbox| std::cmp::Reverse((sandbox.created_at_ns, sandbox.attempt)));
-        self.containers.sort_by_key(|container| std::cmp::Reverse((container.created_at_ns, container.restart_count)));
+        self.containers
+            .sort_by_key(|container| std::cmp::Reverse((container.created_at_ns, container.restart_count)));
     }
 
     /// The newest container of that name.
@@ -192,7 +192,8 @@ impl Sandbox {
     fn read(status: types::PodSandboxStatus) -> Sandbox {
         let network = status.network.unwrap_or_default();
         let ips = std::iter::once(network.ip).chain(network.additional_ips.into_iter().map(|more| more.ip));
-        let options = status.linux.and_then(|linux| linux.namespaces).and_then(|namespaces| namespaces.options);
+        let options =
+            status.linux.and_then(|linux| linux.namespaces).and_then(|namespaces| namespaces.options);
         Sandbox {
             id: status.id,
             attempt: status.metadata.unwrap_or_default().attempt,
@@ -219,12 +220,24 @@ impl Container {
             started_at_ns: status.started_at,
             finished_at_ns: status.finished_at,
             exit_code: status.exit_code,
-            image: status.image.map(|image| if image.user_specified_image.is_empty() { image.image } else { image.user_specified_image }).unwrap_or_default(),
+            image: status
+                .image
+                .map(|image| {
+                    if image.user_specified_image.is_empty() {
+                        image.image
+                    } else {
+                        image.user_specified_image
+                    }
+                })
+                .unwrap_or_default(),
             image_ref: status.image_ref,
-            restart_count: annotation(labels::RESTART_COUNT).and_then(|count| count.parse().ok()).unwrap_or(0),
+            restart_count: annotation(labels::RESTART_COUNT)
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(0),
             hash: annotation(labels::HASH).and_then(|hash| u64::from_str_radix(&hash, 16).ok()),
             termination_log: message.map(|mount| mount.host_path.clone()),
-            log_is_message: annotation(labels::TERMINATION_MESSAGE_POLICY).as_deref() == Some("FallbackToLogsOnError"),
+            log_is_message: annotation(labels::TERMINATION_MESSAGE_POLICY).as_deref()
+                == Some("FallbackToLogsOnError"),
             pre_stop: annotation(labels::PRE_STOP),
             resources: status.resources.and_then(|resources| resources.linux),
             user: status.user.and_then(|user| user.linux),

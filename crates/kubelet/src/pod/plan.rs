@@ -155,7 +155,10 @@ fn from_the_start(situation: &Situation, attempt: u32, plan: &mut Plan) {
         plan.finished = true;
         return;
     }
-    let starting: Vec<Slot> = pod.regular().iter().enumerate()
+    let starting: Vec<Slot> = pod
+        .regular()
+        .iter()
+        .enumerate()
         .filter(|(_, container)| !ran_once(pod, container, runtime))
         .map(|(index, _)| Slot::Regular(index))
         .collect();

@@ -34,7 +34,8 @@ impl Class {
             Some(whole) => vec![(requests(whole), limits(whole))],
             None => pod.init().iter().chain(pod.regular()).map(|c| (requests(c), limits(c))).collect(),
         };
-        let counts = |amounts: &Amounts| ["cpu", "memory"].map(|name| amounts.get(name).copied().unwrap_or(0));
+        let counts =
+            |amounts: &Amounts| ["cpu", "memory"].map(|name| amounts.get(name).copied().unwrap_or(0));
         if all.iter().all(|(asked, allowed)| counts(asked) == [0, 0] && counts(allowed) == [0, 0]) {
             return Class::BestEffort;
         }
@@ -86,8 +87,11 @@ pub fn oom_score_adj(pod: &NodePod, slot: Slot, memory_capacity_bytes: i64) -> i
             let own = score(slot);
             // A sidecar is not to die before what it serves.
             let sidecar = super::is_sidecar(slot, pod.container(slot));
-            let served = (0..pod.regular().len()).map(|index| score(Slot::Regular(index))).min().filter(|_| sidecar);
-            served.map_or(own, |served| own.min(served)).clamp(BEST_EFFORT_SCORE + GUARANTEED_SCORE, BEST_EFFORT_SCORE - 1)
+            let served =
+                (0..pod.regular().len()).map(|index| score(Slot::Regular(index))).min().filter(|_| sidecar);
+            served
+                .map_or(own, |served| own.min(served))
+                .clamp(BEST_EFFORT_SCORE + GUARANTEED_SCORE, BEST_EFFORT_SCORE - 1)
         }
     }
 }
@@ -106,10 +110,18 @@ mod tests {
             (json!({ "requests": { "memory": "256Mi" } }), Class::Burstable, 750),
             (json!({ "limits": { "cpu": "1" } }), Class::Burstable, 999),
             (json!({ "limits": { "cpu": "1", "memory": "1Gi" } }), Class::Guaranteed, -997),
-            (json!({ "requests": { "cpu": "1", "memory": "1Gi" }, "limits": { "cpu": "2", "memory": "1Gi" } }), Class::Burstable, 3),
+            (
+                json!({ "requests": { "cpu": "1", "memory": "1Gi" }, "limits": { "cpu": "2", "memory": "1Gi" } }),
+                Class::Burstable,
+                3,
+            ),
         ] {
             let pod = pod(json!({ "containers": [{ "name": "a", "resources": resources }] }));
-            assert_eq!((Class::of(&pod), oom_score_adj(&pod, Slot::Regular(0), gib)), (class, score), "{resources}");
+            assert_eq!(
+                (Class::of(&pod), oom_score_adj(&pod, Slot::Regular(0), gib)),
+                (class, score),
+                "{resources}"
+            );
         }
     }
 }

@@ -31,7 +31,8 @@ pub fn quota_us(cpu_millis: i64) -> i64 {
 /// What a container asks for; its limit where it asks for nothing.
 pub fn requests(container: &Container) -> Amounts {
     let mut amounts = limits(container);
-    amounts.extend(amounts_of(container.resources.as_ref().and_then(|resources| resources.requests.as_ref())));
+    amounts
+        .extend(amounts_of(container.resources.as_ref().and_then(|resources| resources.requests.as_ref())));
     amounts
 }
 
@@ -102,12 +103,15 @@ fn raise(total: &mut Amounts, least: &Amounts) {
 /// container has a limit.
 pub fn pod_cgroup(pod: &NodePod) -> Limits {
     let (asked, allowed) = (pod_requests(pod), pod_limits(pod));
-    let of_pod = pod.spec().resources.as_ref().and_then(|resources| resources.limits.clone()).unwrap_or_default();
+    let of_pod =
+        pod.spec().resources.as_ref().and_then(|resources| resources.limits.clone()).unwrap_or_default();
     let everywhere = |name: &str| {
         let limited = |container: &Container| limits(container).get(name).is_some_and(|limit| *limit > 0);
         of_pod.contains_key(name) || (pod.regular().iter().all(limited) && pod.init().iter().all(limited))
     };
-    let cpu = everywhere("cpu").then(|| quota_us(allowed.get("cpu").copied().unwrap_or(0))).filter(|quota| *quota > 0);
+    let cpu = everywhere("cpu")
+        .then(|| quota_us(allowed.get("cpu").copied().unwrap_or(0)))
+        .filter(|quota| *quota > 0);
     let memory = everywhere("memory").then(|| allowed.get("memory").copied()).flatten();
     Limits {
         cpu_shares: Some(shares(asked.get("cpu").copied().unwrap_or(0)).unsigned_abs()),
@@ -143,8 +147,13 @@ mod tests {
     #[test]
     fn limits_of_all_limit_the_pod() {
         let limits = json!({ "limits": { "cpu": "500m", "memory": "64Mi" } });
-        let pod = pod(json!({ "containers": [{ "name": "a", "resources": limits }, { "name": "b", "resources": limits }] }));
+        let pod = pod(
+            json!({ "containers": [{ "name": "a", "resources": limits }, { "name": "b", "resources": limits }] }),
+        );
         let group = pod_cgroup(&pod);
-        assert_eq!((group.cpu_shares, group.cpu_quota_us, group.memory_bytes), (Some(1024), Some(100_000), Some(128 << 20)));
+        assert_eq!(
+            (group.cpu_shares, group.cpu_quota_us, group.memory_bytes),
+            (Some(1024), Some(100_000), Some(128 << 20))
+        );
     }
 }

@@ -4,16 +4,21 @@ use std::collections::HashMap;
 
 use super::hosts::{TooLong, kernel_hostname};
 use super::observed::labels;
-use super::resources::{pod_limits, pod_requests, quota_us, shares, PERIOD_US};
+use super::resources::{PERIOD_US, pod_limits, pod_requests, quota_us, shares};
 use super::{NodePod, qos, security};
 use crate::config::Config;
 use crate::cri::types::{
-    DnsConfig, Int64Value, LinuxContainerResources, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, PodSandboxConfig,
-    PodSandboxMetadata, PortMapping, ProfileType, Protocol, SecurityProfile,
+    DnsConfig, Int64Value, LinuxContainerResources, LinuxPodSandboxConfig, LinuxSandboxSecurityContext,
+    PodSandboxConfig, PodSandboxMetadata, PortMapping, ProfileType, Protocol, SecurityProfile,
 };
 
 /// The sandbox of `pod`, the `attempt`-th, with nameservers `dns`.
-pub fn config(pod: &NodePod, attempt: u32, dns: DnsConfig, config: &Config) -> Result<PodSandboxConfig, TooLong> {
+pub fn config(
+    pod: &NodePod,
+    attempt: u32,
+    dns: DnsConfig,
+    config: &Config,
+) -> Result<PodSandboxConfig, TooLong> {
     let hostname = match pod.is_host_network() {
         true => String::new(),
         false => kernel_hostname(pod, &config.cluster_domain)?,

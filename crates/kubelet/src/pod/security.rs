@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{AppArmorProfile, Container, SeccompProfile};
 
 use super::{NodePod, Slot};
 use crate::cri::types::{
-    Capability, Int64Value, LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, ProfileType, SeLinuxOption,
-    SecurityProfile, SupplementalGroupsPolicy,
+    Capability, Int64Value, LinuxContainerSecurityContext, NamespaceMode, NamespaceOption, ProfileType,
+    SeLinuxOption, SecurityProfile, SupplementalGroupsPolicy,
 };
 
 /// As whom an image runs by itself.
@@ -22,8 +22,17 @@ pub struct ImageUser {
 
 /// What hides the machine from a container (pkg/securitycontext).
 const MASKED_PATHS: [&str; 12] = [
-    "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
     "/sys/devices/virtual/powercap",
 ];
 const READ_ONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -48,7 +57,9 @@ pub enum NonRootError {
         container: String,
     },
     /// Nobody can tell.
-    #[error("container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root (pod: {pod:?}, container: {container})")]
+    #[error(
+        "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root (pod: {pod:?}, container: {container})"
+    )]
     NotNumeric {
         /// The user's name.
         user: String,
@@ -62,7 +73,8 @@ pub enum NonRootError {
 /// Which namespaces the pod's containers share, and with whom (kuberuntime/util NamespacesForPod).
 pub fn namespaces(pod: &NodePod) -> NamespaceOption {
     let spec = pod.spec();
-    let node_or_pod = |host: Option<bool>| if host == Some(true) { NamespaceMode::Node } else { NamespaceMode::Pod };
+    let node_or_pod =
+        |host: Option<bool>| if host == Some(true) { NamespaceMode::Node } else { NamespaceMode::Pod };
     let pid = match (spec.host_pid, spec.share_process_namespace) {
         (Some(true), _) => NamespaceMode::Node,
         (_, Some(true)) => NamespaceMode::Pod,
@@ -98,14 +110,21 @@ pub fn verify_non_root(pod: &NodePod, container: &Container, image: &ImageUser) 
 }
 
 /// How the container at `slot` is confined; `profiles` is where local seccomp profiles are.
-pub fn context(pod: &NodePod, slot: Slot, image: &ImageUser, profiles: &Path) -> LinuxContainerSecurityContext {
+pub fn context(
+    pod: &NodePod,
+    slot: Slot,
+    image: &ImageUser,
+    profiles: &Path,
+) -> LinuxContainerSecurityContext {
     let spec = pod.spec();
     let container = pod.container(slot);
     let of_pod = spec.security_context.clone().unwrap_or_default();
     let own = container.security_context.clone().unwrap_or_default();
     let user = own.run_as_user.or(of_pod.run_as_user).or(image.uid);
     let unmasked = own.proc_mount.as_deref() == Some("Unmasked");
-    let paths = |paths: &[&str]| if unmasked { Vec::new() } else { paths.iter().map(|path| (*path).to_owned()).collect() };
+    let paths = |paths: &[&str]| {
+        if unmasked { Vec::new() } else { paths.iter().map(|path| (*path).to_owned()).collect() }
+    };
     let seccomp = own.seccomp_profile.as_ref().or(of_pod.seccomp_profile.as_ref());
     let apparmor = own.app_armor_profile.as_ref().or(of_pod.app_armor_profile.as_ref());
     LinuxContainerSecurityContext {
@@ -146,7 +165,8 @@ pub fn groups(pod: &NodePod) -> Vec<i64> {
 /// Whether the image's own groups count too.
 pub fn groups_policy(pod: &NodePod) -> i32 {
     let spec = pod.spec();
-    let policy = spec.security_context.as_ref().and_then(|context| context.supplemental_groups_policy.as_deref());
+    let policy =
+        spec.security_context.as_ref().and_then(|context| context.supplemental_groups_policy.as_deref());
     match policy {
         Some("Strict") => SupplementalGroupsPolicy::Strict as i32,
         _ => SupplementalGroupsPolicy::Merge as i32,
@@ -154,7 +174,8 @@ pub fn groups_policy(pod: &NodePod) -> i32 {
 }
 
 fn seccomp_profile(profile: Option<&SeccompProfile>, profiles: &Path) -> SecurityProfile {
-    let profile = profile.map(|profile| (profile.type_.as_str(), profile.localhost_profile.as_deref().unwrap_or_default()));
+    let profile = profile
+        .map(|profile| (profile.type_.as_str(), profile.localhost_profile.as_deref().unwrap_or_default()));
     match profile {
         Some(("RuntimeDefault", _)) => {
             SecurityProfile { profile_type: ProfileType::RuntimeDefault as i32, localhost_ref: String::new() }
@@ -192,14 +213,25 @@ mod tests {
             (json!({}), json!({}), user(Some(0), ""), ""),
             (json!({ "runAsNonRoot": true }), json!({}), user(Some(0), ""), "image will run as root"),
             (json!({ "runAsNonRoot": true }), json!({ "runAsUser": 5 }), user(Some(0), ""), ""),
-            (json!({ "runAsNonRoot": true }), json!({ "runAsUser": 0 }), user(None, ""), "breaks non-root policy"),
+            (
+                json!({ "runAsNonRoot": true }),
+                json!({ "runAsUser": 0 }),
+                user(None, ""),
+                "breaks non-root policy",
+            ),
             (json!({ "runAsNonRoot": true }), json!({ "runAsNonRoot": false }), user(Some(0), ""), ""),
             (json!({ "runAsNonRoot": true }), json!({}), user(None, "web"), "non-numeric user (web)"),
         ] {
-            let pod = pod(json!({ "securityContext": pod_context, "containers": [{ "name": "a", "securityContext": own }] }));
-            let result = verify_non_root(&pod, &pod.regular()[0], &image).err().map(|error| error.to_string());
+            let pod = pod(
+                json!({ "securityContext": pod_context, "containers": [{ "name": "a", "securityContext": own }] }),
+            );
+            let result =
+                verify_non_root(&pod, &pod.regular()[0], &image).err().map(|error| error.to_string());
             let said = result.unwrap_or_default();
-            assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{said:?}, not {expected:?}");
+            assert!(
+                said.contains(expected) && said.is_empty() == expected.is_empty(),
+                "{said:?}, not {expected:?}"
+            );
         }
     }
 
@@ -214,7 +246,10 @@ mod tests {
         let context = context(&pod, Slot::Regular(0), &ImageUser::default(), Path::new("/p"));
         assert_eq!(context.run_as_user, Some(Int64Value { value: 2 }));
         assert_eq!(context.supplemental_groups, [7, 8]);
-        assert!(context.no_new_privs && context.seccomp.is_some_and(|s| s.profile_type == ProfileType::RuntimeDefault as i32));
+        assert!(
+            context.no_new_privs
+                && context.seccomp.is_some_and(|s| s.profile_type == ProfileType::RuntimeDefault as i32)
+        );
         assert_eq!(context.namespace_options.unwrap().pid, NamespaceMode::Pod as i32);
     }
 }

@@ -124,7 +124,10 @@ impl Handler {
             },
             Handler::Tcp { host, port } => match number(port, &target.container) {
                 Err(port) => Outcome::Error(port),
-                Ok(port) => tcp(host.as_deref().filter(|host| !host.is_empty()).unwrap_or(&target.ip), port, timeout).await,
+                Ok(port) => {
+                    tcp(host.as_deref().filter(|host| !host.is_empty()).unwrap_or(&target.ip), port, timeout)
+                        .await
+                }
             },
             Handler::Grpc { port, service } => grpc(&target.ip, *port, service, timeout).await,
             Handler::Sleep(duration) => {
@@ -167,7 +170,9 @@ fn number(port: &IntOrString, container: &Container) -> Result<u16, String> {
         IntOrString::Int(number) => number.to_string(),
         IntOrString::String(name) => name.clone(),
     };
-    found.and_then(|number| u16::try_from(number).ok()).filter(|number| *number > 0)
+    found
+        .and_then(|number| u16::try_from(number).ok())
+        .filter(|number| *number > 0)
         .ok_or_else(|| format!("invalid port number: {shown}"))
 }
 
@@ -177,7 +182,12 @@ fn get(action: &HTTPGetAction, target: &Target) -> Result<Get, String> {
         host: action.host.clone().filter(|host| !host.is_empty()).unwrap_or_else(|| target.ip.clone()),
         port: number(&action.port, &target.container)?,
         path: action.path.clone().unwrap_or_else(|| "/".to_owned()),
-        headers: action.http_headers.iter().flatten().map(|header| (header.name.clone(), header.value.clone())).collect(),
+        headers: action
+            .http_headers
+            .iter()
+            .flatten()
+            .map(|header| (header.name.clone(), header.value.clone()))
+            .collect(),
     })
 }
 
@@ -191,7 +201,9 @@ async fn http(get: &Get, timeout: Duration) -> Outcome {
             Outcome::Failure(format!("Get {url:?}: dial tcp {address}: connect: {}", plain(&source)))
         }
         Ok(Err(error)) => Outcome::Failure(error.to_string()),
-        Ok(Ok(answer)) if answer.elsewhere => Outcome::Warning(format!("Probe terminated redirects, Response body: {}", answer.body)),
+        Ok(Ok(answer)) if answer.elsewhere => {
+            Outcome::Warning(format!("Probe terminated redirects, Response body: {}", answer.body))
+        }
         Ok(Ok(answer)) if (200..400).contains(&answer.status) => Outcome::Success,
         Ok(Ok(answer)) => Outcome::Failure(format!("HTTP probe failed with statuscode: {}", answer.status)),
     }
@@ -220,7 +232,8 @@ async fn grpc(ip: &str, port: i32, service: &str, timeout: Duration) -> Outcome 
     let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
     let address = format!("{host}:{port}");
     let check = async {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
+        let endpoint =
+            Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
         let endpoint = endpoint.user_agent("kube-probe/1.36").map_err(|error| error.to_string())?;
         let unreachable = |_| format!("error: failed to connect service {address:?}");
         let channel = endpoint.connect().await.map_err(unreachable)?;
@@ -238,11 +251,15 @@ async fn grpc(ip: &str, port: i32, service: &str, timeout: Duration) -> Outcome 
         Ok::<i32, String>(reply.into_inner().status)
     };
     match tokio::time::timeout(timeout, check).await {
-        Err(_) => Outcome::Failure(format!("timeout: failed to connect service {address:?} within {}s", timeout.as_secs())),
+        Err(_) => Outcome::Failure(format!(
+            "timeout: failed to connect service {address:?} within {}s",
+            timeout.as_secs()
+        )),
         Ok(Err(message)) => Outcome::Failure(message),
         Ok(Ok(1)) => Outcome::Success,
         Ok(Ok(status)) => {
-            let name = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"].get(usize::try_from(status).unwrap_or(0));
+            let name = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"]
+                .get(usize::try_from(status).unwrap_or(0));
             Outcome::Failure(format!("service unhealthy (responded with {:?})", name.unwrap_or(&"UNKNOWN")))
         }
     }
@@ -261,7 +278,7 @@ mod tests {
         env.spawn("server", async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut buffer = [0; 1024];
-                stream.read(&mut buffer).await.unwrap();
+                assert!(stream.read(&mut buffer).await.unwrap() > 0);
                 stream.write_all(answer.as_bytes()).await.unwrap();
             }
         });
@@ -272,18 +289,34 @@ mod tests {
     async fn requests_and_connections() {
         let ok = serve("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
         let bad = serve("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n").await;
-        let away = serve("HTTP/1.1 302 Found\r\nlocation: http://example.org/\r\ncontent-length: 0\r\n\r\n").await;
-        let container: Container = serde_json::from_value(json!({ "name": "a", "ports": [{ "name": "web", "containerPort": ok }] })).unwrap();
+        let away =
+            serve("HTTP/1.1 302 Found\r\nlocation: http://example.org/\r\ncontent-length: 0\r\n\r\n").await;
+        let container: Container =
+            serde_json::from_value(json!({ "name": "a", "ports": [{ "name": "web", "containerPort": ok }] }))
+                .unwrap();
         let target = Target { container_id: String::new(), ip: "127.0.0.1".into(), container };
         let cri = Cri::new(std::path::Path::new("/nowhere")).unwrap();
         for (probe, expected) in [
             (json!({ "httpGet": { "port": "web", "path": "x" } }), Outcome::Success),
-            (json!({ "httpGet": { "port": bad } }), Outcome::Failure("HTTP probe failed with statuscode: 503".into())),
-            (json!({ "httpGet": { "port": away } }), Outcome::Warning("Probe terminated redirects, Response body: ".into())),
+            (
+                json!({ "httpGet": { "port": bad } }),
+                Outcome::Failure("HTTP probe failed with statuscode: 503".into()),
+            ),
+            (
+                json!({ "httpGet": { "port": away } }),
+                Outcome::Warning("Probe terminated redirects, Response body: ".into()),
+            ),
             (json!({ "tcpSocket": { "port": ok } }), Outcome::Success),
-            (json!({ "tcpSocket": { "port": 1 } }), Outcome::Failure("dial tcp 127.0.0.1:1: connect: connection refused".into())),
-            (json!({ "httpGet": { "port": 1 } }),
-             Outcome::Failure("Get \"http://127.0.0.1:1/\": dial tcp 127.0.0.1:1: connect: connection refused".into())),
+            (
+                json!({ "tcpSocket": { "port": 1 } }),
+                Outcome::Failure("dial tcp 127.0.0.1:1: connect: connection refused".into()),
+            ),
+            (
+                json!({ "httpGet": { "port": 1 } }),
+                Outcome::Failure(
+                    "Get \"http://127.0.0.1:1/\": dial tcp 127.0.0.1:1: connect: connection refused".into(),
+                ),
+            ),
             (json!({ "httpGet": { "port": "nope" } }), Outcome::Error("invalid port number: nope".into())),
         ] {
             let handler = Handler::from(&serde_json::from_value::<Probe>(probe.clone()).unwrap());

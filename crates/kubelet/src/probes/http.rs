@@ -135,8 +135,10 @@ impl Get {
         let name = ServerName::try_from(self.host.clone())
             .map_err(|error| HttpError::Exchange { url: self.url(), message: error.to_string() })?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(tls_config()));
-        let stream =
-            connector.connect(name, stream).await.map_err(|source| HttpError::Tls { url: self.url(), source })?;
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(|source| HttpError::Tls { url: self.url(), source })?;
         self.exchange(stream).await
     }
 
@@ -144,10 +146,14 @@ impl Get {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let failed = |error: &dyn std::fmt::Display| HttpError::Exchange { url: self.url(), message: error.to_string() };
+        let failed = |error: &dyn std::fmt::Display| HttpError::Exchange {
+            url: self.url(),
+            message: error.to_string(),
+        };
         let request = self.request().map_err(|error| failed(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failed(&error))?;
         // The connection is driven from here, so that it ends with the request.
         let mut connection = std::pin::pin!(connection);
         let mut response = std::pin::pin!(sender.send_request(request));
@@ -209,7 +215,8 @@ fn tls_config() -> rustls::ClientConfig {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
     let builder = rustls::ClientConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().expect("the provider supports the default versions");
+    let builder =
+        builder.with_safe_default_protocol_versions().expect("the provider supports the default versions");
     builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
 }
 

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ObjectReference, Probe};
 
 use super::handler::{Handler, Outcome, Target};
 use crate::cri::Cri;
+use crate::cri::types::ContainerState;
 use crate::pod::NodePod;
 use crate::pod::observed::{PodRuntime, State};
 use crate::pod::plan::{ProbeKind, Verdicts};
@@ -49,9 +50,20 @@ struct Task {
 
 impl Prober {
     /// Probes that tell `changed` of new verdicts; they end with `env`.
-    pub fn new(env: &Env, cri: &Cri, recorder: &Recorder, changed: impl Fn() + Send + Sync + 'static) -> Prober {
+    pub fn new(
+        env: &Env,
+        cri: &Cri,
+        recorder: &Recorder,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Prober {
         let shared = Arc::new(Shared { verdicts: Mutex::default(), changed: Box::new(changed) });
-        Prober { env: env.clone(), cri: cri.clone(), recorder: recorder.clone(), shared, tasks: BTreeMap::new() }
+        Prober {
+            env: env.clone(),
+            cri: cri.clone(),
+            recorder: recorder.clone(),
+            shared,
+            tasks: BTreeMap::new(),
+        }
     }
 
     /// What the probes say.
@@ -68,19 +80,33 @@ impl Prober {
     pub fn keep(&mut self, pod: &NodePod, runtime: &PodRuntime, ips: &[String], stopping: bool, env: &Env) {
         let mut wanted = BTreeMap::new();
         for (slot, container) in pod.containers() {
-            let Some(status) = runtime.container(&container.name).filter(|status| status.state == State::Running) else { continue };
+            let Some(status) =
+                runtime.container(&container.name).filter(|status| status.state == State::Running)
+            else {
+                continue;
+            };
             let verdicts = self.verdicts();
-            let started = container.startup_probe.is_none() || verdicts.get(&status.id, ProbeKind::Startup) == Some(true);
+            let started = container.startup_probe.is_none()
+                || verdicts.get(&status.id, ProbeKind::Startup) == Some(true);
             let probes = [
                 (ProbeKind::Startup, container.startup_probe.as_ref().filter(|_| !started && !stopping)),
                 (ProbeKind::Liveness, container.liveness_probe.as_ref().filter(|_| started && !stopping)),
                 (ProbeKind::Readiness, container.readiness_probe.as_ref().filter(|_| started)),
             ];
             for (kind, probe) in probes {
-                let failed_for_good = kind != ProbeKind::Readiness && verdicts.get(&status.id, kind) == Some(false);
+                let failed_for_good =
+                    kind != ProbeKind::Readiness && verdicts.get(&status.id, kind) == Some(false);
                 let Some(probe) = probe.filter(|_| !failed_for_good) else { continue };
                 let key = (status.id.clone(), kind);
-                wanted.insert(key, (probe.clone(), crate::worker::reference(pod, Some(slot)), container.clone(), status.started_at_ns));
+                wanted.insert(
+                    key,
+                    (
+                        probe.clone(),
+                        crate::worker::reference(pod, Some(slot)),
+                        container.clone(),
+                        status.started_at_ns,
+                    ),
+                );
             }
         }
         self.tasks.retain(|key, scope| {
@@ -129,7 +155,8 @@ impl Shared {
 
 impl Task {
     async fn run(self) {
-        let at_least_one = |number: Option<i32>, default: i32| number.unwrap_or(default).max(1).unsigned_abs();
+        let at_least_one =
+            |number: Option<i32>, default: i32| number.unwrap_or(default).max(1).unsigned_abs();
         let period = Duration::from_secs(at_least_one(self.probe.period_seconds, 10).into());
         let needed_failures = at_least_one(self.probe.failure_threshold, 3);
         let needed_successes = at_least_one(self.probe.success_threshold, 1);
@@ -143,7 +170,8 @@ impl Task {
                 let needed = if success { needed_successes } else { needed_failures };
                 if run >= needed {
                     self.say(success);
-                    let over = (self.kind == ProbeKind::Startup) || (self.kind == ProbeKind::Liveness && !success);
+                    let over =
+                        (self.kind == ProbeKind::Startup) || (self.kind == ProbeKind::Liveness && !success);
                     if over {
                         return;
                     }
@@ -160,9 +188,15 @@ impl Task {
         }
     }
 
+    async fn still_runs(&self) -> bool {
+        let status = self.cri.container_status(&self.target.container_id).await.ok().flatten();
+        status.is_some_and(|status| status.state == ContainerState::Running as i32)
+    }
+
     /// Whether the probe succeeded; `None` if it could not be tried.
     async fn probe_once(&self) -> Option<bool> {
-        let timeout = Duration::from_secs(self.probe.timeout_seconds.unwrap_or(1).max(1).unsigned_abs().into());
+        let timeout =
+            Duration::from_secs(self.probe.timeout_seconds.unwrap_or(1).max(1).unsigned_abs().into());
         let handler = Handler::from(&self.probe);
         let mut outcome = handler.run(&self.cri, &self.target, timeout).await;
         for _ in 1..TRIES {
@@ -176,7 +210,8 @@ impl Task {
             ProbeKind::Readiness => "Readiness",
             ProbeKind::Startup => "Startup",
         };
-        let event = |reason, message| self.recorder.event(&self.reference, EventType::Warning, reason, message);
+        let event =
+            |reason, message| self.recorder.event(&self.reference, EventType::Warning, reason, message);
         match outcome {
             Outcome::Success => Some(true),
             Outcome::Warning(message) => {
@@ -187,6 +222,8 @@ impl Task {
                 event("Unhealthy", format!("{name} probe failed: {message}"));
                 Some(false)
             }
+            // It may have ended meanwhile, which is nobody's fault.
+            Outcome::Error(_) if !self.still_runs().await => None,
             Outcome::Error(message) => {
                 event("Unhealthy", format!("{name} probe errored and resulted in unknown state: {message}"));
                 None

@@ -59,7 +59,8 @@ pub fn caller(certificate: &CertificateDer<'_>) -> Option<Caller> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let subject = parsed.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
-    let groups = subject.iter_organization().filter_map(|group| group.as_str().ok()).map(str::to_owned).collect();
+    let groups =
+        subject.iter_organization().filter_map(|group| group.as_str().ok()).map(str::to_owned).collect();
     Some(Caller { name, uid: String::new(), groups })
 }
 
@@ -132,11 +133,15 @@ impl Reviews {
 impl Authorize for Reviews {
     fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Option<Caller>> {
         Box::pin(async move {
-            let spec = TokenReviewSpec { token: Some(token.to_owned()), audiences: None };
+            let spec = TokenReviewSpec { token: token.to_owned(), audiences: None };
             let review = self.client.create(&TokenReview { spec, ..TokenReview::default() }).await.ok()?;
             let status = review.status.filter(|status| status.authenticated == Some(true))?;
             let user = status.user?;
-            Some(Caller { name: user.username?, uid: user.uid.unwrap_or_default(), groups: user.groups.unwrap_or_default() })
+            Some(Caller {
+                name: user.username?,
+                uid: user.uid.unwrap_or_default(),
+                groups: user.groups.unwrap_or_default(),
+            })
         })
     }
 

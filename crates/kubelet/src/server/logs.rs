@@ -20,7 +20,13 @@ const WAITING_MAX: usize = 64;
 
 impl Server {
     /// The log of a container.
-    pub(super) async fn container_logs(&self, namespace: &str, pod: &str, container: &str, raw_query: &str) -> Response<Body> {
+    pub(super) async fn container_logs(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        raw_query: &str,
+    ) -> Response<Body> {
         let query = query(raw_query);
         let options = match self.log_options(&query) {
             Ok(options) => options,
@@ -30,11 +36,19 @@ impl Server {
             return text(StatusCode::NOT_FOUND, &format!("pod {pod:?} does not exist\n"));
         };
         if found.find(container).is_none() {
-            return text(StatusCode::NOT_FOUND, &format!("container {container:?} not found in pod {pod:?}\n"));
+            return text(
+                StatusCode::NOT_FOUND,
+                &format!("container {container:?} not found in pod {pod:?}\n"),
+            );
         }
         let status = self.statuses.get(found.uid()).unwrap_or_else(|| found.status().into_owned());
-        let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
-        let status = lists.into_iter().flat_map(|list| list.iter().flatten()).find(|status| status.name == container);
+        let lists = [
+            &status.container_statuses,
+            &status.init_container_statuses,
+            &status.ephemeral_container_statuses,
+        ];
+        let status =
+            lists.into_iter().flat_map(|list| list.iter().flatten()).find(|status| status.name == container);
         let id = match container_id(status, container, pod, flag(&query, "previous")) {
             Ok(id) => id,
             Err(message) => return text(StatusCode::BAD_REQUEST, &message),
@@ -43,7 +57,10 @@ impl Server {
             Ok(Some(status)) => PathBuf::from(status.log_path),
             Ok(None) => return text(StatusCode::BAD_REQUEST, &format!("container {id:?} is gone")),
             Err(error) => {
-                return text(StatusCode::INTERNAL_SERVER_ERROR, &format!("failed to try resolving symlinks in path: {error}"));
+                return text(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    &format!("failed to try resolving symlinks in path: {error}"),
+                );
             }
         };
         self.transfer(path, options, id)
@@ -57,7 +74,10 @@ impl Server {
             Box::pin(async move {
                 let status = cri.container_status(&id).await.ok().flatten();
                 status.is_some_and(|status| {
-                    matches!(ContainerState::try_from(status.state), Ok(ContainerState::Running | ContainerState::Created))
+                    matches!(
+                        ContainerState::try_from(status.state),
+                        Ok(ContainerState::Running | ContainerState::Created)
+                    )
                 })
             })
         });
@@ -83,11 +103,16 @@ impl Server {
     fn log_options(&self, query: &[(String, String)]) -> Result<LogOptions, String> {
         let number = |key: &str| match first(query, key).filter(|value| !value.is_empty()) {
             None => Ok(None),
-            Some(value) => value.parse::<u64>().map(Some).map_err(|_| format!("{key}: {value:?} is not a count")),
+            Some(value) => {
+                value.parse::<u64>().map(Some).map_err(|_| format!("{key}: {value:?} is not a count"))
+            }
         };
-        let since = match (number("sinceSeconds")?, first(query, "sinceTime").filter(|time| !time.is_empty())) {
+        let since = match (number("sinceSeconds")?, first(query, "sinceTime").filter(|time| !time.is_empty()))
+        {
             (Some(seconds), _) => Some(self.env.now() - SignedDuration::from_secs(seconds.cast_signed())),
-            (None, Some(time)) => Some(time.parse().map_err(|_| format!("sinceTime: {time:?} is not a time"))?),
+            (None, Some(time)) => {
+                Some(time.parse().map_err(|_| format!("sinceTime: {time:?} is not a time"))?)
+            }
             (None, None) => None,
         };
         let stream = match first(query, "stream") {
@@ -108,13 +133,20 @@ impl Server {
 }
 
 /// The id of the instance whose log is meant; else what is told instead, in upstream's words.
-fn container_id(status: Option<&ContainerStatus>, container: &str, pod: &str, previous: bool) -> Result<String, String> {
+fn container_id(
+    status: Option<&ContainerStatus>,
+    container: &str,
+    pod: &str,
+    previous: bool,
+) -> Result<String, String> {
     let status = status.ok_or_else(|| format!("container {container:?} in pod {pod:?} is not available"))?;
     let plain = |id: &str| id.split_once("://").map_or(id, |(_, id)| id).to_owned();
     let before = status.last_state.as_ref().and_then(|state| state.terminated.as_ref());
     let before = before.and_then(|ended| ended.container_id.as_deref()).filter(|id| !id.is_empty());
     if previous {
-        return before.map(plain).ok_or_else(|| format!("previous terminated container {container:?} in pod {pod:?} not found"));
+        return before
+            .map(plain)
+            .ok_or_else(|| format!("previous terminated container {container:?} in pod {pod:?} not found"));
     }
     let state = status.state.clone().unwrap_or_default();
     let own = status.container_id.as_deref().filter(|id| !id.is_empty());

@@ -106,7 +106,8 @@ impl Server {
             let (server, caller) = (Arc::clone(&self), caller.clone());
             async move { Ok::<_, std::convert::Infallible>(server.answer(request, caller).await) }
         });
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a connection ended badly");
         }
@@ -123,7 +124,10 @@ impl Server {
         let Some(caller) = caller else { return text(StatusCode::UNAUTHORIZED, "Unauthorized") };
         let wish = Wish::new(request.method(), &parts);
         if !self.access.authorize(&caller, &wish).await {
-            let what = format!("Forbidden (user={}, verb={}, resource=nodes, subresource(s)=[{}])", caller.name, wish.verb, wish.subresource);
+            let what = format!(
+                "Forbidden (user={}, verb={}, resource=nodes, subresource(s)=[{}])",
+                caller.name, wish.verb, wish.subresource
+            );
             return text(StatusCode::FORBIDDEN, &what);
         }
         let get = request.method() == Method::GET;
@@ -153,9 +157,12 @@ impl Server {
             Pod { status, ..pod.pod.clone() }
         };
         let items: Vec<Pod> = self.workers.list().iter().map(with_status).collect();
-        let list = serde_json::json!({ "kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items });
+        let list =
+            serde_json::json!({ "kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items });
         let mut response = text(StatusCode::OK, &list.to_string());
-        response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         response
     }
 }
@@ -216,7 +223,8 @@ mod tests {
     #[test]
     fn queries_are_decoded() {
         let query = query("command=sh&command=-c&command=echo+%22a%26b%22&tty=1&x");
-        let commands: Vec<&str> = query.iter().filter(|(key, _)| key == "command").map(|(_, value)| value.as_str()).collect();
+        let commands: Vec<&str> =
+            query.iter().filter(|(key, _)| key == "command").map(|(_, value)| value.as_str()).collect();
         assert_eq!(commands, ["sh", "-c", "echo \"a&b\""]);
         assert!(flag(&query, "tty") && !flag(&query, "x"));
     }

@@ -10,7 +10,9 @@ use tokio::net::TcpStream;
 
 use super::{Body, Server, first, flag, query, text};
 use crate::cri::CriError;
-use crate::cri::types::{AttachRequest, ContainerFilter, ContainerStateValue, ExecRequest, PodSandboxFilter, PortForwardRequest};
+use crate::cri::types::{
+    AttachRequest, ContainerFilter, ContainerStateValue, ExecRequest, PodSandboxFilter, PortForwardRequest,
+};
 use crate::pod::observed::labels;
 
 /// The connection cannot be handed through.
@@ -28,7 +30,13 @@ enum RelayError {
 
 impl Server {
     /// Runs a command in a container.
-    pub(super) async fn exec(&self, namespace: &str, pod: &str, container: &str, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn exec(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let query = query(request.uri().query().unwrap_or_default());
         let id = match self.running_container(namespace, pod, container).await {
             Ok(id) => id,
@@ -41,7 +49,13 @@ impl Server {
     }
 
     /// Joins a container's own process.
-    pub(super) async fn attach(&self, namespace: &str, pod: &str, container: &str, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn attach(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let query = query(request.uri().query().unwrap_or_default());
         let id = match self.running_container(namespace, pod, container).await {
             Ok(id) => id,
@@ -49,7 +63,9 @@ impl Server {
         };
         let (stdin, stdout, stderr, _) = streams(&query);
         // The terminal is the container's, whoever asks.
-        let tty = self.workers.find(namespace, pod)
+        let tty = self
+            .workers
+            .find(namespace, pod)
             .and_then(|pod| pod.find(container).map(|(_, container)| container.tty == Some(true)))
             .unwrap_or(false);
         let wanted = AttachRequest { container_id: id, stdin, tty, stdout, stderr: stderr && !tty };
@@ -57,16 +73,31 @@ impl Server {
     }
 
     /// Connects to ports of a pod.
-    pub(super) async fn port_forward(&self, namespace: &str, pod: &str, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn port_forward(
+        &self,
+        namespace: &str,
+        pod: &str,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let query = query(request.uri().query().unwrap_or_default());
         let Some(found) = self.workers.find(namespace, pod) else {
             return text(StatusCode::NOT_FOUND, "pod does not exist");
         };
         let selector = [(labels::POD_UID.to_owned(), found.uid().to_owned())].into();
-        let sandboxes = self.cri.list_sandboxes(PodSandboxFilter { label_selector: selector, ..Default::default() }).await;
-        let newest = sandboxes.unwrap_or_default().into_iter().filter(|sandbox| sandbox.state == 0).max_by_key(|sandbox| sandbox.created_at);
+        let sandboxes = self
+            .cri
+            .list_sandboxes(PodSandboxFilter { label_selector: selector, ..Default::default() })
+            .await;
+        let newest = sandboxes
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|sandbox| sandbox.state == 0)
+            .max_by_key(|sandbox| sandbox.created_at);
         let Some(sandbox) = newest else {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, &format!("failed to find sandbox {namespace}/{pod}"));
+            return text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &format!("failed to find sandbox {namespace}/{pod}"),
+            );
         };
         let ports = first(&query, "port").unwrap_or_default();
         let port = ports.split(',').filter_map(|port| port.parse().ok()).collect();
@@ -74,7 +105,12 @@ impl Server {
         self.relay_to(self.cri.port_forward(wanted).await, request).await
     }
 
-    async fn running_container(&self, namespace: &str, pod: &str, container: &str) -> Result<String, Response<Body>> {
+    async fn running_container(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+    ) -> Result<String, Response<Body>> {
         let Some(found) = self.workers.find(namespace, pod) else {
             return Err(text(StatusCode::NOT_FOUND, "pod does not exist"));
         };
@@ -83,12 +119,14 @@ impl Server {
             (labels::CONTAINER_NAME.to_owned(), container.to_owned()),
         ];
         let running = ContainerStateValue { state: crate::cri::types::ContainerState::Running as i32 };
-        let filter = ContainerFilter { label_selector: selector.into(), state: Some(running), ..Default::default() };
+        let filter =
+            ContainerFilter { label_selector: selector.into(), state: Some(running), ..Default::default() };
         match self.cri.list_containers(filter).await {
             Ok(list) => {
                 let newest = list.into_iter().max_by_key(|container| container.created_at);
-                newest.map(|container| container.id)
-                    .ok_or_else(|| text(StatusCode::INTERNAL_SERVER_ERROR, &format!("container not found ({container:?})")))
+                newest.map(|container| container.id).ok_or_else(|| {
+                    text(StatusCode::INTERNAL_SERVER_ERROR, &format!("container not found ({container:?})"))
+                })
             }
             Err(error) => Err(text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())),
         }
@@ -118,7 +156,10 @@ impl Server {
             }
         });
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut onward = Request::builder().method(request.method().clone()).uri(path).body(Empty::<bytes::Bytes>::new())?;
+        let mut onward = Request::builder()
+            .method(request.method().clone())
+            .uri(path)
+            .body(Empty::<bytes::Bytes>::new())?;
         *onward.headers_mut() = request.headers().clone();
         onward.headers_mut().remove(header::AUTHORIZATION);
         let host = header::HeaderValue::from_str(authority.as_str()).map_err(http::Error::from)?;

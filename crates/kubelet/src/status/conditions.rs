@@ -1,8 +1,8 @@
 //! The conditions of a pod that the kubelet owns (pkg/kubelet/status/generate.go).
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use jiff::Timestamp;
 
 use crate::pod::{NodePod, Slot, is_sidecar};
 
@@ -39,10 +39,18 @@ pub fn owned(
     verdicts.into_iter().map(|(name, verdict)| condition(pod, name, verdict, old, now)).collect()
 }
 
-fn condition(pod: &NodePod, name: &str, verdict: Verdict, old: &[PodCondition], now: Timestamp) -> PodCondition {
+fn condition(
+    pod: &NodePod,
+    name: &str,
+    verdict: Verdict,
+    old: &[PodCondition],
+    now: Timestamp,
+) -> PodCondition {
     let before = old.iter().find(|condition| condition.type_ == name);
     let status = if verdict.holds { "True" } else { "False" };
-    let since = before.filter(|before| before.status == status).and_then(|before| before.last_transition_time.clone());
+    let since = before
+        .filter(|before| before.status == status)
+        .and_then(|before| before.last_transition_time.clone());
     PodCondition {
         type_: name.to_owned(),
         status: status.to_owned(),
@@ -76,7 +84,9 @@ fn complaint(unknown: &[&str], bad: &[&str], how: &str) -> String {
 
 fn containers_ready(pod: &NodePod, statuses: &[&ContainerStatus], phase: &str) -> Verdict {
     let init = pod.init().iter().enumerate();
-    let sidecars = init.filter(|(index, container)| is_sidecar(Slot::Init(*index), container)).map(|(_, container)| container);
+    let sidecars = init
+        .filter(|(index, container)| is_sidecar(Slot::Init(*index), container))
+        .map(|(_, container)| container);
     let (mut unknown, mut unready) = (Vec::new(), Vec::new());
     for container in sidecars.chain(pod.regular()) {
         match find(statuses, &container.name) {
@@ -89,7 +99,9 @@ fn containers_ready(pod: &NodePod, statuses: &[&ContainerStatus], phase: &str) -
     match phase {
         "Succeeded" if unknown.is_empty() => not("PodCompleted", String::new()),
         "Failed" => not("PodFailed", String::new()),
-        _ if unknown.is_empty() && unready.is_empty() => Verdict { holds: true, reason: "", message: String::new() },
+        _ if unknown.is_empty() && unready.is_empty() => {
+            Verdict { holds: true, reason: "", message: String::new() }
+        }
         _ => not("ContainersNotReady", complaint(&unknown, &unready, "unready")),
     }
 }
@@ -102,9 +114,12 @@ fn pod_ready(pod: &NodePod, containers: &Verdict, others: &[PodCondition]) -> Ve
     for gate in pod.spec().readiness_gates.iter().flatten() {
         let name = &gate.condition_type;
         match others.iter().find(|condition| condition.type_ == *name) {
-            None => messages.push(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
-            Some(condition) if condition.status != "True" => messages
-                .push(format!("the status of pod readiness gate {name:?} is not \"True\", but {}", condition.status)),
+            None => messages
+                .push(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
+            Some(condition) if condition.status != "True" => messages.push(format!(
+                "the status of pod readiness gate {name:?} is not \"True\", but {}",
+                condition.status
+            )),
             Some(_) => {}
         }
     }
@@ -141,6 +156,9 @@ fn initialized(pod: &NodePod, statuses: &[&ContainerStatus], phase: &str) -> Ver
 
 /// Whether an instance of the container runs or has run.
 fn has_started(status: &ContainerStatus) -> bool {
-    let ran = |state: &k8s_openapi::api::core::v1::ContainerState| state.running.is_some() || state.terminated.is_some();
-    status.state.as_ref().is_some_and(ran) || status.last_state.as_ref().is_some_and(|last| last.terminated.is_some())
+    let ran = |state: &k8s_openapi::api::core::v1::ContainerState| {
+        state.running.is_some() || state.terminated.is_some()
+    };
+    status.state.as_ref().is_some_and(ran)
+        || status.last_state.as_ref().is_some_and(|last| last.terminated.is_some())
 }

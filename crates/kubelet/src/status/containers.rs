@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    Container as Spec, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
-    ContainerUser, LinuxContainerUser, ResourceRequirements, VolumeMountStatus,
+    Container as Spec, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, ContainerUser, LinuxContainerUser, ResourceRequirements,
+    VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -19,7 +20,12 @@ use crate::pod::{Slot, is_sidecar};
 pub const RUNTIME: &str = "containerd";
 
 /// The statuses of the containers `specs`, whose statuses were `old`; `slot` tells where each is.
-pub fn statuses(facts: &Facts, specs: &[Spec], old: &[ContainerStatus], slot: fn(usize) -> Slot) -> Vec<ContainerStatus> {
+pub fn statuses(
+    facts: &Facts,
+    specs: &[Spec],
+    old: &[ContainerStatus],
+    slot: fn(usize) -> Slot,
+) -> Vec<ContainerStatus> {
     let status = |(index, spec): (usize, &Spec)| {
         let old = old.iter().find(|status| status.name == spec.name);
         let mut status = status(facts, spec, old, slot(index));
@@ -35,7 +41,10 @@ fn status(facts: &Facts, spec: &Spec, old: Option<&ContainerStatus>, slot: Slot)
             let mut status = convert(facts, spec, container, old);
             let before = facts.runtime.previous(&spec.name).filter(|before| before.state == State::Exited);
             if let Some(before) = before {
-                status.last_state = Some(ContainerState { terminated: Some(terminated(facts, before)), ..Default::default() });
+                status.last_state = Some(ContainerState {
+                    terminated: Some(terminated(facts, before)),
+                    ..Default::default()
+                });
             }
             status
         }
@@ -44,7 +53,9 @@ fn status(facts: &Facts, spec: &Spec, old: Option<&ContainerStatus>, slot: Slot)
     status.volume_mounts = volume_mounts(spec);
     let failure = facts.failures.get(&spec.name);
     let ephemeral = matches!(slot, Slot::Ephemeral(_));
-    if let Some(failure) = failure.filter(|_| (!ephemeral || status.container_id.is_none()) && should_start(facts.pod, spec, facts.runtime)) {
+    if let Some(failure) = failure.filter(|_| {
+        (!ephemeral || status.container_id.is_none()) && should_start(facts.pod, spec, facts.runtime)
+    }) {
         let state = status.state.take();
         if let Some(ended @ ContainerState { terminated: Some(_), .. }) = state {
             status.last_state = Some(ended);
@@ -55,14 +66,23 @@ fn status(facts: &Facts, spec: &Spec, old: Option<&ContainerStatus>, slot: Slot)
 }
 
 /// The status of a container that the runtime has.
-fn convert(facts: &Facts, spec: &Spec, container: &Container, old: Option<&ContainerStatus>) -> ContainerStatus {
+fn convert(
+    facts: &Facts,
+    spec: &Spec,
+    container: &Container,
+    old: Option<&ContainerStatus>,
+) -> ContainerStatus {
     let state = match container.state {
         State::Running => ContainerState {
             running: Some(ContainerStateRunning { started_at: time(container.started_at_ns) }),
             ..Default::default()
         },
-        State::Exited => ContainerState { terminated: Some(terminated(facts, container)), ..Default::default() },
-        State::Created | State::Unknown => ContainerState { waiting: Some(ContainerStateWaiting::default()), ..Default::default() },
+        State::Exited => {
+            ContainerState { terminated: Some(terminated(facts, container)), ..Default::default() }
+        }
+        State::Created | State::Unknown => {
+            ContainerState { waiting: Some(ContainerStateWaiting::default()), ..Default::default() }
+        }
     };
     let running = container.state == State::Running;
     ContainerStatus {
@@ -79,7 +99,8 @@ fn convert(facts: &Facts, spec: &Spec, container: &Container, old: Option<&Conta
             linux: Some(LinuxContainerUser {
                 uid: user.uid,
                 gid: user.gid,
-                supplemental_groups: (!user.supplemental_groups.is_empty()).then(|| user.supplemental_groups.clone()),
+                supplemental_groups: (!user.supplemental_groups.is_empty())
+                    .then(|| user.supplemental_groups.clone()),
             }),
         }),
         ..ContainerStatus::default()
@@ -161,7 +182,10 @@ fn volume_mounts(spec: &Spec) -> Option<Vec<VolumeMountStatus>> {
         recursive_read_only: (mount.read_only == Some(true)).then(|| "Disabled".to_owned()),
         ..VolumeMountStatus::default()
     };
-    spec.volume_mounts.as_ref().filter(|mounts| !mounts.is_empty()).map(|mounts| mounts.iter().map(convert).collect())
+    spec.volume_mounts
+        .as_ref()
+        .filter(|mounts| !mounts.is_empty())
+        .map(|mounts| mounts.iter().map(convert).collect())
 }
 
 /// Says whether the container has started and is ready, by its probes.

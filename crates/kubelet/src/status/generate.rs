@@ -43,7 +43,8 @@ pub struct Facts<'a> {
 pub fn generate(facts: &Facts) -> PodStatus {
     let Facts { pod, old, .. } = *facts;
     let none = Vec::new();
-    let of = |list: &'_ Option<Vec<k8s_openapi::api::core::v1::ContainerStatus>>| list.clone().unwrap_or_default();
+    let of =
+        |list: &'_ Option<Vec<k8s_openapi::api::core::v1::ContainerStatus>>| list.clone().unwrap_or_default();
     let regular = statuses(facts, pod.regular(), &of(&old.container_statuses), Slot::Regular);
     let init = statuses(facts, pod.init(), &of(&old.init_container_statuses), Slot::Init);
     let ephemeral = statuses(facts, pod.ephemeral(), &of(&old.ephemeral_container_statuses), Slot::Ephemeral);
@@ -66,7 +67,8 @@ pub fn generate(facts: &Facts) -> PodStatus {
     }
     let old_conditions = old.conditions.as_ref().unwrap_or(&none);
     let owned = |kind: &str| conditions::OWNED.contains(&kind);
-    let others: Vec<_> = api.conditions.iter().flatten().filter(|condition| !owned(&condition.type_)).cloned().collect();
+    let others: Vec<_> =
+        api.conditions.iter().flatten().filter(|condition| !owned(&condition.type_)).cloned().collect();
     let has_sandbox = new_sandbox(pod, facts.runtime).is_none();
     let mut conditions = others.clone();
     conditions.extend(conditions::owned(pod, &all, &phase, has_sandbox, old_conditions, &others, facts.now));

@@ -42,8 +42,12 @@ struct Entry {
 impl Statuses {
     /// Writes statuses as long as `env` lives; `pods` are those of this node.
     pub fn start(env: &Env, client: &Client, pods: &Informer<Pod>) -> Statuses {
-        let inner =
-            Inner { client: client.clone(), pods: pods.clone(), entries: Mutex::default(), queue: Queue::new() };
+        let inner = Inner {
+            client: client.clone(),
+            pods: pods.clone(),
+            entries: Mutex::default(),
+            queue: Queue::new(),
+        };
         let statuses = Statuses(Arc::new(inner));
         for _ in 0..WRITERS {
             let writer = statuses.clone();
@@ -107,8 +111,11 @@ impl Statuses {
         let old = encode(&pod.status.clone().unwrap_or_default())?;
         if let Some(status) = diff(&old, &encode(&entry.status)?) {
             let patch = json!({ "metadata": { "uid": uid }, "status": status });
-            let written =
-                self.0.client.patch::<Pod>(&entry.namespace, &entry.name, "status", PatchType::Strategic, &patch).await;
+            let written = self
+                .0
+                .client
+                .patch::<Pod>(&entry.namespace, &entry.name, "status", PatchType::Strategic, &patch)
+                .await;
             gone_is_fine(written.map(drop))?;
         }
         if entry.gone && pod.metadata.deletion_timestamp.is_some() && !entry.is_static {

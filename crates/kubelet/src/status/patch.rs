@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 /// Lists that the server merges by a key.
-const MERGED: [(&str, &str); 4] = [("conditions", "type"), ("podIPs", "ip"), ("hostIPs", "ip"), ("addresses", "type")];
+const MERGED: [(&str, &str); 4] =
+    [("conditions", "type"), ("podIPs", "ip"), ("hostIPs", "ip"), ("addresses", "type")];
 
 /// The patch that makes `new` of `old`, both statuses as JSON; `None` if they are alike.
 pub fn diff(old: &Value, new: &Value) -> Option<Value> {
@@ -24,7 +25,7 @@ pub fn diff(old: &Value, new: &Value) -> Option<Value> {
     for field in old.keys().filter(|field| !new.contains_key(*field)) {
         patch.insert(field.clone(), Value::Null);
     }
-    (!patch.is_empty()).then(|| Value::Object(patch))
+    (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
 /// The elements that are new or changed, and word of those that are gone. Others' elements that appeared meanwhile stay.
@@ -55,7 +56,9 @@ fn merge(old: &Value, new: &Value, key: &str) -> Value {
 
 fn merge_fields(old: &Value, new: &Value) -> Value {
     let mut item = new.clone();
-    for field in old.as_object().into_iter().flat_map(Map::keys).filter(|field| new.get(field.as_str()).is_none()) {
+    for field in
+        old.as_object().into_iter().flat_map(Map::keys).filter(|field| new.get(field.as_str()).is_none())
+    {
         item[field] = Value::Null;
     }
     item
@@ -73,11 +76,14 @@ mod tests {
         let new = json!({ "phase": "Running", "podIPs": [{ "ip": "10.1.0.1" }], "conditions": [
             { "type": "Ready", "status": "True" }, { "type": "PodScheduled", "status": "True" },
         ] });
-        assert_eq!(diff(&old, &new), Some(json!({
-            "phase": "Running", "reason": null,
-            "conditions": [{ "type": "Ready", "status": "True", "message": null }],
-            "podIPs": [{ "$patch": "replace" }, { "ip": "10.1.0.1" }],
-        })));
+        assert_eq!(
+            diff(&old, &new),
+            Some(json!({
+                "phase": "Running", "reason": null,
+                "conditions": [{ "type": "Ready", "status": "True", "message": null }],
+                "podIPs": [{ "$patch": "replace" }, { "ip": "10.1.0.1" }],
+            }))
+        );
         assert_eq!(diff(&new, &new), None);
     }
 }

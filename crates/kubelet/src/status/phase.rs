@@ -8,10 +8,16 @@ use crate::pod::{NodePod, Slot, is_sidecar};
 enum Life {
     Unknown,
     Waiting,
-    Running { started: bool },
-    Stopped { exit_code: i32 },
+    Running {
+        started: bool,
+    },
+    Stopped {
+        exit_code: i32,
+    },
     /// Waiting to be started again.
-    Restarting { exit_code: i32 },
+    Restarting {
+        exit_code: i32,
+    },
 }
 
 #[derive(Default)]
@@ -102,7 +108,9 @@ fn count_regular(pod: &NodePod, container: &Container, life: &Life, counts: &mut
 }
 
 fn life(container: &Container, statuses: &[&ContainerStatus]) -> Life {
-    let Some(status) = statuses.iter().find(|status| status.name == container.name) else { return Life::Unknown };
+    let Some(status) = statuses.iter().find(|status| status.name == container.name) else {
+        return Life::Unknown;
+    };
     let Some(state) = &status.state else { return Life::Unknown };
     if state.running.is_some() {
         return Life::Running { started: status.started == Some(true) };

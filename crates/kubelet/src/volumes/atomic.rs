@@ -101,7 +101,10 @@ fn is_same(directory: &Path, payload: &Payload, gid: Option<u32>) -> io::Result<
     for (path, file) in payload {
         let metadata = fs::metadata(directory.join(path))?;
         let same_mode = metadata.permissions().mode() & 0o7777 == mode(file, gid);
-        if metadata.len() != file.data.len() as u64 || !same_mode || file.uid.is_some_and(|uid| uid != metadata.uid()) {
+        if metadata.len() != file.data.len() as u64
+            || !same_mode
+            || file.uid.is_some_and(|uid| uid != metadata.uid())
+        {
             return Ok(false);
         }
         if fs::read(directory.join(path))? != file.data {

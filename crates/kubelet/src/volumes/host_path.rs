@@ -48,7 +48,13 @@ pub fn check(path: &Path, kind: &str) -> Result<(), HostPathError> {
         "Directory" => is(fs::FileType::is_dir, "a directory"),
         "FileOrCreate" => {
             if !path.exists() {
-                fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path).map_err(make)?;
+                fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .mode(0o644)
+                    .open(path)
+                    .map_err(make)?;
             }
             is(fs::FileType::is_file, "a file")
         }

@@ -61,7 +61,7 @@ pub enum Why {
     HostPath(#[from] HostPathError),
     /// No token was given.
     #[error("failed to fetch token: {0}")]
-    Token(#[from] decapod_api::Status),
+    Token(#[source] Box<decapod_api::Status>),
     /// Its files cannot be written or mounted.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -142,7 +142,12 @@ impl Volumes {
         if errors.is_empty() { Ok(volumes) } else { Err(errors) }
     }
 
-    async fn set_up_one(&self, pod: &NodePod, volume: &Volume, renew_at: &mut Option<Timestamp>) -> Result<Mounted, Why> {
+    async fn set_up_one(
+        &self,
+        pod: &NodePod,
+        volume: &Volume,
+        renew_at: &mut Option<Timestamp>,
+    ) -> Result<Mounted, Why> {
         let directory = |plugin: &str| self.directory(pod.uid(), plugin, &volume.name);
         if let Some(source) = &volume.empty_dir {
             return self.empty_dir(pod, source, &directory("empty-dir"));
@@ -166,7 +171,8 @@ impl Volumes {
         }
         if let Some(source) = &volume.downward_api {
             let mode = source.default_mode.unwrap_or(MODE).cast_unsigned();
-            let payload = payload::downward_api(pod, source.items.as_deref().unwrap_or_default(), mode, &self.node)?;
+            let payload =
+                payload::downward_api(pod, source.items.as_deref().unwrap_or_default(), mode, &self.node)?;
             return self.write(pod, &directory("downward-api"), true, &payload);
         }
         if let Some(source) = &volume.projected {
@@ -211,7 +217,8 @@ impl Volumes {
     fn give_to_group(&self, pod: &NodePod, path: &Path, read_only: bool) -> io::Result<()> {
         let Some(gid) = fs_group(pod) else { return Ok(()) };
         let spec = pod.spec();
-        let policy = spec.security_context.as_ref().and_then(|context| context.fs_group_change_policy.as_deref());
+        let policy =
+            spec.security_context.as_ref().and_then(|context| context.fs_group_change_policy.as_deref());
         ownership::set_group(path, gid, read_only, policy == Some("OnRootMismatch"))
     }
 
@@ -223,7 +230,8 @@ impl Volumes {
         }
         let unique = format!("{:x}", self.env.random_u64());
         atomic::write(path, payload, fs_group(pod), &unique)?;
-        Ok(Mounted::Path { path: path.to_path_buf(), read_only: false })
+        // What is written here comes from the API alone.
+        Ok(Mounted::Path { path: path.to_path_buf(), read_only: true })
     }
 
     async fn projected(
@@ -252,7 +260,11 @@ impl Volumes {
             if let Some(source) = &part.service_account_token {
                 let seconds = source.expiration_seconds.unwrap_or(TOKEN_SECONDS);
                 let audience = source.audience.as_deref().unwrap_or_default();
-                let (token, at) = self.tokens.get(pod, audience, seconds).await?;
+                let (token, at) = self
+                    .tokens
+                    .get(pod, audience, seconds)
+                    .await
+                    .map_err(|error| Why::Token(Box::new(error)))?;
                 *renew_at = (*renew_at).into_iter().chain([at]).min();
                 payload.insert(source.path.clone(), token_file(pod, token, mode.cast_unsigned()));
             }
@@ -271,7 +283,11 @@ impl Volumes {
         self.tokens.forget(uid);
         let directory = self.config.pod_dir(uid);
         let of_pod = |mounts: Vec<decapod_sys::mount::Mount>| {
-            mounts.into_iter().map(|mount| mount.target).filter(|target| target.starts_with(&directory)).collect::<Vec<_>>()
+            mounts
+                .into_iter()
+                .map(|mount| mount.target)
+                .filter(|target| target.starts_with(&directory))
+                .collect::<Vec<_>>()
         };
         for target in of_pod(self.mounts.list()?).iter().rev() {
             self.mounts.unmount(target)?;
@@ -291,7 +307,11 @@ fn fs_group(pod: &NodePod) -> Option<u32> {
     pod.spec().security_context.as_ref()?.fs_group.and_then(|gid| u32::try_from(gid).ok())
 }
 
-fn select(items: Option<&[k8s_openapi::api::core::v1::KeyToPath]>, mode: Option<i32>, optional: Option<bool>) -> Selection<'_> {
+fn select(
+    items: Option<&[k8s_openapi::api::core::v1::KeyToPath]>,
+    mode: Option<i32>,
+    optional: Option<bool>,
+) -> Selection<'_> {
     Selection {
         items: items.unwrap_or_default(),
         mode: mode.unwrap_or(MODE).cast_unsigned(),

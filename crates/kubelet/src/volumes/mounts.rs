@@ -1,6 +1,6 @@
 //! What is mounted into a container (pkg/kubelet kubelet_pods.go makeMounts).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use decapod_sys::mount::Mounts;
 use k8s_openapi::api::core::v1::VolumeMount;
@@ -50,7 +50,8 @@ pub fn of_container(
     for (index, wanted) in container.volume_mounts.iter().flatten().enumerate() {
         let name = || container.name.clone();
         let volume = volumes.mounted.get(&wanted.name);
-        let volume = volume.ok_or_else(|| MountError::NoVolume { volume: wanted.name.clone(), container: name() })?;
+        let volume =
+            volume.ok_or_else(|| MountError::NoVolume { volume: wanted.name.clone(), container: name() })?;
         let sub_path = sub_path(wanted, env)?;
         let mut mount = Mount {
             container_path: absolute(&wanted.mount_path),
@@ -60,7 +61,11 @@ pub fn of_container(
         };
         match volume {
             Mounted::Image { reference, .. } => {
-                mount.image = Some(ImageSpec { image: reference.clone(), user_specified_image: reference.clone(), ..ImageSpec::default() });
+                mount.image = Some(ImageSpec {
+                    image: reference.clone(),
+                    user_specified_image: reference.clone(),
+                    ..ImageSpec::default()
+                });
                 mount.image_sub_path = sub_path.unwrap_or_default();
                 mount.readonly = true;
             }
@@ -69,9 +74,14 @@ pub fn of_container(
                 mount.host_path = match sub_path {
                     None => path.clone(),
                     Some(sub_path) => {
-                        let target = pod_dir.join("volume-subpaths").join(&wanted.name).join(&container.name).join(index.to_string());
-                        subpath::bind(mounts, path, &sub_path, &target)
-                            .map_err(|source| MountError::SubPath { volume: wanted.name.clone(), container: name(), source })?
+                        let target = pod_dir
+                            .join("volume-subpaths")
+                            .join(&wanted.name)
+                            .join(&container.name)
+                            .join(index.to_string());
+                        subpath::bind(mounts, path, &sub_path, &target).map_err(|source| {
+                            MountError::SubPath { volume: wanted.name.clone(), container: name(), source }
+                        })?
                     }
                 }
                 .display()
@@ -84,8 +94,12 @@ pub fn of_container(
 }
 
 /// A file of the kubelet's own in the container, such as /etc/hosts.
-pub fn file(host_path: &PathBuf, container_path: &str) -> Mount {
-    Mount { container_path: container_path.to_owned(), host_path: host_path.display().to_string(), ..Mount::default() }
+pub fn file(host_path: &Path, container_path: &str) -> Mount {
+    Mount {
+        container_path: container_path.to_owned(),
+        host_path: host_path.display().to_string(),
+        ..Mount::default()
+    }
 }
 
 fn absolute(path: &str) -> String {
@@ -94,7 +108,9 @@ fn absolute(path: &str) -> String {
 
 fn sub_path(mount: &VolumeMount, env: &[(String, String)]) -> Result<Option<String>, MountError> {
     let plain = mount.sub_path.clone().filter(|path| !path.is_empty());
-    let Some(expression) = mount.sub_path_expr.as_deref().filter(|path| !path.is_empty()) else { return Ok(plain) };
+    let Some(expression) = mount.sub_path_expr.as_deref().filter(|path| !path.is_empty()) else {
+        return Ok(plain);
+    };
     let missing = std::cell::Cell::new(false);
     let expanded = expand(expression, |name| {
         let value = env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());

@@ -68,7 +68,8 @@ mod tests {
         fs::set_permissions(directory.path().join("d/f"), fs::Permissions::from_mode(0o600)).unwrap();
         let gid = fs::metadata(directory.path()).unwrap().gid();
         set_group(directory.path(), gid, false, true).unwrap();
-        let mode = |path: &str| fs::metadata(directory.path().join(path)).unwrap().permissions().mode() & 0o7777;
+        let mode =
+            |path: &str| fs::metadata(directory.path().join(path)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("d") & 0o2770, mode("d/f")), (0o2770, 0o660));
     }
 }

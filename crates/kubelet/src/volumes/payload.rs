@@ -38,19 +38,32 @@ pub struct Selection<'a> {
 }
 
 /// The files of a config map.
-pub fn config_map(name: &str, found: Option<ConfigMap>, selection: &Selection) -> Result<Payload, PayloadError> {
+pub fn config_map(
+    name: &str,
+    found: Option<ConfigMap>,
+    selection: &Selection,
+) -> Result<Payload, PayloadError> {
     let Some(map) = found else {
-        return if selection.optional { Ok(Payload::new()) } else { Err(PayloadError::NoConfigMap(name.to_owned())) };
+        return if selection.optional {
+            Ok(Payload::new())
+        } else {
+            Err(PayloadError::NoConfigMap(name.to_owned()))
+        };
     };
     let texts = map.data.into_iter().flatten().map(|(key, text)| (key, text.into_bytes()));
-    let data = texts.chain(map.binary_data.into_iter().flatten().map(|(key, bytes)| (key, bytes.0))).collect();
+    let data =
+        texts.chain(map.binary_data.into_iter().flatten().map(|(key, bytes)| (key, bytes.0))).collect();
     select(data, selection, PayloadError::NoConfigMapKey)
 }
 
 /// The files of a secret.
 pub fn secret(name: &str, found: Option<Secret>, selection: &Selection) -> Result<Payload, PayloadError> {
     let Some(secret) = found else {
-        return if selection.optional { Ok(Payload::new()) } else { Err(PayloadError::NoSecret(name.to_owned())) };
+        return if selection.optional {
+            Ok(Payload::new())
+        } else {
+            Err(PayloadError::NoSecret(name.to_owned()))
+        };
     };
     let data = secret.data.into_iter().flatten().map(|(key, bytes)| (key, bytes.0)).collect();
     select(data, selection, PayloadError::NoSecretKey)
@@ -104,8 +117,11 @@ mod tests {
 
     #[test]
     fn keys_become_files() {
-        let map = || Some(serde_json::from_value(json!({ "metadata": {}, "data": { "a": "1", "b": "2" } })).unwrap());
-        let items: Vec<KeyToPath> = serde_json::from_value(json!([{ "key": "a", "path": "x/y", "mode": 256 }])).unwrap();
+        let map = || {
+            Some(serde_json::from_value(json!({ "metadata": {}, "data": { "a": "1", "b": "2" } })).unwrap())
+        };
+        let items: Vec<KeyToPath> =
+            serde_json::from_value(json!([{ "key": "a", "path": "x/y", "mode": 256 }])).unwrap();
         let selection = |items, optional| Selection { items, mode: 0o644, optional };
         let all = config_map("c", map(), &selection(&[], false)).unwrap();
         assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b"]);
@@ -114,6 +130,9 @@ mod tests {
         let error = config_map("c", map(), &selection(&absent, false)).unwrap_err().to_string();
         assert_eq!(error, "configmap references non-existent config key: z");
         assert!(config_map("c", map(), &selection(&absent, true)).unwrap().is_empty());
-        assert_eq!(config_map("c", None, &selection(&[], false)).unwrap_err().to_string(), "configmap \"c\" not found");
+        assert_eq!(
+            config_map("c", None, &selection(&[], false)).unwrap_err().to_string(),
+            "configmap \"c\" not found"
+        );
     }
 }

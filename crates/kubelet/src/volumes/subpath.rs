@@ -35,7 +35,10 @@ pub fn bind(mounts: &dyn Mounts, volume: &Path, sub_path: &str, target: &Path) -
 fn open(volume: &Path, sub_path: &str) -> io::Result<OwnedFd> {
     let path = Path::new(sub_path);
     if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("subPath {sub_path:?} must stay within its volume")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("subPath {sub_path:?} must stay within its volume"),
+        ));
     }
     let root = openat2(CWD, volume, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::empty())?;
     match beneath(&root, path) {
@@ -80,7 +83,15 @@ mod tests {
         symlink("/etc", volume.join("out")).unwrap();
         symlink("d", volume.join("in")).unwrap();
         let target = directory.path().join("t");
-        let cases = [("d", true), ("in/f", true), ("new/deep", true), ("out", false), ("out/passwd", false), ("../v", false), ("/etc", false)];
+        let cases = [
+            ("d", true),
+            ("in/f", true),
+            ("new/deep", true),
+            ("out", false),
+            ("out/passwd", false),
+            ("../v", false),
+            ("/etc", false),
+        ];
         for (index, (path, fine)) in cases.into_iter().enumerate() {
             let bound = bind(&RecordingMounts::default(), &volume, path, &target.join(index.to_string()));
             assert_eq!(bound.is_ok(), fine, "{path}: {bound:?}");

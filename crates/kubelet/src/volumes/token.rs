@@ -46,10 +46,21 @@ impl Tokens {
     }
 
     /// The token of `pod` for `audience`, to live `seconds`, and when to ask for the next one.
-    pub async fn get(&self, pod: &NodePod, audience: &str, seconds: i64) -> Result<(String, Timestamp), Status> {
+    pub async fn get(
+        &self,
+        pod: &NodePod,
+        audience: &str,
+        seconds: i64,
+    ) -> Result<(String, Timestamp), Status> {
         let spec = pod.spec();
-        let account = spec.service_account_name.as_deref().filter(|name| !name.is_empty()).unwrap_or("default");
-        let key = Key { uid: pod.uid().to_owned(), account: account.to_owned(), audience: audience.to_owned(), seconds };
+        let account =
+            spec.service_account_name.as_deref().filter(|name| !name.is_empty()).unwrap_or("default");
+        let key = Key {
+            uid: pod.uid().to_owned(),
+            account: account.to_owned(),
+            audience: audience.to_owned(),
+            seconds,
+        };
         let cached = self.lock().get(&key).cloned();
         if let Some(token) = cached.as_ref().filter(|token| self.env.now() < token.renew_at) {
             return Ok((token.text.clone(), token.renew_at));
@@ -75,8 +86,8 @@ impl Tokens {
     async fn request(&self, pod: &NodePod, key: &Key) -> Result<Token, Status> {
         let audiences = if key.audience.is_empty() { Vec::new() } else { vec![key.audience.clone()] };
         let body = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences,
+            spec: Some(TokenRequestSpec {
+                audiences: Some(audiences),
                 expiration_seconds: Some(key.seconds),
                 bound_object_ref: Some(BoundObjectReference {
                     api_version: Some("v1".to_owned()),
@@ -84,20 +95,27 @@ impl Tokens {
                     name: Some(pod.name().to_owned()),
                     uid: Some(pod.uid().to_owned()),
                 }),
-            },
+            }),
             ..TokenRequest::default()
         };
-        let reply =
-            self.client.create_subresource::<ServiceAccount>(pod.namespace(), &key.account, "token", &body).await?;
-        let Reply::Object(object) = reply else { return Err(Status::internal("the server did not answer with a token")) };
+        let reply = self
+            .client
+            .create_subresource::<ServiceAccount>(pod.namespace(), &key.account, "token", &body)
+            .await?;
+        let Reply::Object(object) = reply else {
+            return Err(Status::internal("the server did not answer with a token"));
+        };
         let answer: TokenRequest = decode(&object)?;
-        let status = answer.status.ok_or_else(|| Status::internal("the server's token has no status"))?;
+        let status = answer.status.unwrap_or_default();
+        let (Some(text), Some(expiration)) = (status.token, status.expiration_timestamp) else {
+            return Err(Status::internal("the server's answer has no token"));
+        };
         let now = self.env.now();
         // At four fifths of its life, and a little earlier for some than for others.
-        let life = status.expiration_timestamp.0.duration_since(now);
+        let life = expiration.0.duration_since(now);
         let jitter = SignedDuration::from_secs(self.env.random_below(10).cast_signed());
         let wait = (life * 4 / 5).min(AGE_MAX) - jitter;
-        Ok(Token { text: status.token, renew_at: now + wait.max(SignedDuration::from_secs(1)) })
+        Ok(Token { text, renew_at: now + wait.max(SignedDuration::from_secs(1)) })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Token>> {

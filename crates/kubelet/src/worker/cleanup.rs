@@ -23,7 +23,11 @@ impl Worker {
             let own = qos::pod_cgroup(&pod, root);
             let classes = [qos::Class::Guaranteed, qos::Class::Burstable, qos::Class::BestEffort];
             let all = classes.map(|class| format!("{}/pod{}", class.cgroup(root), pod.uid()));
-            if pod.pod.spec.is_some() { shared.cgroups.remove(&own) } else { all.iter().try_for_each(|path| shared.cgroups.remove(path)) }
+            if pod.pod.spec.is_some() {
+                shared.cgroups.remove(&own)
+            } else {
+                all.iter().try_for_each(|path| shared.cgroups.remove(path))
+            }
         };
         self.shared.objects.release(self.pod.uid());
         self.shared.env.spawn_blocking(work).await.unwrap_or(Ok(()))

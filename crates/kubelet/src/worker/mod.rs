@@ -12,7 +12,7 @@ mod sync;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use decapod_client::{Informer, Recorder};
+use decapod_client::{Client, Informer, Recorder};
 use decapod_sys::Env;
 use decapod_sys::cgroup::Cgroups;
 use decapod_sys::mount::Mounts;
@@ -39,6 +39,8 @@ pub struct Shared {
     pub env: Env,
     /// What the kubelet was told.
     pub config: Arc<Config>,
+    /// The API.
+    pub client: Client,
     /// The container runtime.
     pub cri: Cri,
     /// Tells people what happens.
@@ -131,6 +133,16 @@ struct Retry {
     delay: jiff::SignedDuration,
 }
 
+/// The status of a pod that was never begun.
+fn refused(pod: &NodePod, reason: &str, message: &str) -> PodStatus {
+    PodStatus {
+        phase: Some("Failed".to_owned()),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        ..pod.status().into_owned()
+    }
+}
+
 /// How events name `pod`, or one of its containers.
 pub fn reference(pod: &NodePod, slot: Option<Slot>) -> ObjectReference {
     let field_path = slot.map(|slot| {
@@ -157,7 +169,12 @@ impl Order {
 
 impl Worker {
     /// The worker of the pod that `orders` are about.
-    pub fn new(shared: &Arc<Shared>, env: &Env, mut orders: watch::Receiver<Order>, wake: impl Fn() + Send + Sync + 'static) -> Worker {
+    pub fn new(
+        shared: &Arc<Shared>,
+        env: &Env,
+        mut orders: watch::Receiver<Order>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Worker {
         let pod = Arc::clone(&orders.borrow_and_update().pod);
         let prober = Prober::new(env, &shared.cri, &shared.recorder, wake);
         Worker {
@@ -217,14 +234,15 @@ impl Worker {
     /// Looks and acts; breaks off when the pod is to end.
     async fn run_until_told_to_end(&mut self) -> Option<Timestamp> {
         let mut told = self.orders.clone();
-        let end = told.wait_for(|order| order.grace_to_end().is_some());
-        let ended = tokio::select! {
+        // Mapped at once: what is borrowed of the orders cannot be held while waiting.
+        let end = async { told.wait_for(|order| order.grace_to_end().is_some()).await.is_ok() };
+        let ordered = tokio::select! {
             biased;
-            ended = end => ended.is_ok(),
+            ordered = end => ordered,
             again_at = self.sync() => return again_at,
         };
         // Without orders the whole kubelet ends, and pods are left as they are.
-        if !ended {
+        if !ordered {
             std::future::pending::<()>().await;
         }
         Some(self.shared.env.now())
@@ -271,9 +289,15 @@ impl Worker {
 
     /// Tells the API how the pod is.
     fn publish(&mut self, runtime: &PodRuntime, terminal: bool, gone: bool) -> PodStatus {
+        if let Some((reason, message)) = self.verdict.as_ref().filter(|_| !self.admitted) {
+            let status = refused(&self.pod, reason, message);
+            self.shared.statuses.publish(&self.pod, status.clone(), gone);
+            return status;
+        }
         self.read_messages(runtime);
         let old = self.old_status();
-        let verdict = self.verdict.as_ref().map(|(reason, message)| ("Failed", reason.as_str(), message.as_str()));
+        let verdict =
+            self.verdict.as_ref().map(|(reason, message)| ("Failed", reason.as_str(), message.as_str()));
         let status = generate(&Facts {
             pod: &self.pod,
             runtime,
@@ -291,7 +315,13 @@ impl Worker {
         status
     }
 
-    fn event(&self, slot: Option<Slot>, kind: decapod_client::EventType, reason: &str, message: impl Into<String>) {
+    fn event(
+        &self,
+        slot: Option<Slot>,
+        kind: decapod_client::EventType,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         self.shared.recorder.event(&reference(&self.pod, slot), kind, reason, message);
     }
 }

@@ -25,6 +25,9 @@ const RETRY: SignedDuration = SignedDuration::from_secs(10);
 /// A `postStart` hook has no time limit of its own.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a container waits for the first list of services.
+const SERVICES_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A start that failed: reason for the status, message for both status and event.
 struct Failed {
     reason: &'static str,
@@ -37,7 +40,13 @@ fn failed(reason: &'static str, message: impl ToString) -> Failed {
 
 impl Worker {
     /// Starts the container at `slot`; what fails is remembered and told.
-    pub(super) async fn start(&mut self, slot: Slot, runtime: &PodRuntime, volumes: &PodVolumes, sandbox: &PodSandboxConfig) {
+    pub(super) async fn start(
+        &mut self,
+        slot: Slot,
+        runtime: &PodRuntime,
+        volumes: &PodVolumes,
+        sandbox: &PodSandboxConfig,
+    ) {
         let container = self.pod.container(slot).clone();
         if let Some(since) = last_exit(runtime, &container.name) {
             self.memory.crashes.next(&backoff_key(&container), since, self.shared.env.now());
@@ -64,16 +73,32 @@ impl Worker {
 
     async fn pull(&self, slot: Slot, sandbox: &PodSandboxConfig) -> Result<Image, Failure> {
         let container = self.pod.container(slot);
-        self.ensure_image(Some(slot), container.image.as_deref().unwrap_or_default(), container.image_pull_policy.as_deref(), sandbox).await
+        self.ensure_image(
+            Some(slot),
+            container.image.as_deref().unwrap_or_default(),
+            container.image_pull_policy.as_deref(),
+            sandbox,
+        )
+        .await
     }
 
-    async fn ensure_image(&self, slot: Option<Slot>, image: &str, policy: Option<&str>, sandbox: &PodSandboxConfig) -> Result<Image, Failure> {
+    async fn ensure_image(
+        &self,
+        slot: Option<Slot>,
+        image: &str,
+        policy: Option<&str>,
+        sandbox: &PodSandboxConfig,
+    ) -> Result<Image, Failure> {
         let spec = self.pod.spec();
-        let secrets: Vec<Secret> = spec.image_pull_secrets.iter().flatten()
+        let secrets: Vec<Secret> = spec
+            .image_pull_secrets
+            .iter()
+            .flatten()
             .filter_map(|secret| self.shared.objects.secret(self.pod.namespace(), &secret.name))
             .collect();
         let reference = super::reference(&self.pod, slot);
-        let wish = Wish { image, policy, uid: self.pod.uid(), reference: &reference, secrets: &secrets, sandbox };
+        let wish =
+            Wish { image, policy, uid: self.pod.uid(), reference: &reference, secrets: &secrets, sandbox };
         self.shared.puller.ensure(&wish).await
     }
 
@@ -93,7 +118,9 @@ impl Worker {
             Ok(config) => config,
             Err(error) => return Err(error_event(self, error)),
         };
-        let Some(newest) = runtime.sandboxes.first() else { return Err(failed("CreateContainerError", "the sandbox is gone")) };
+        let Some(newest) = runtime.sandboxes.first() else {
+            return Err(failed("CreateContainerError", "the sandbox is gone"));
+        };
         let id = match self.shared.cri.create_container(&newest.id, config, sandbox.clone()).await {
             Ok(id) => id,
             Err(error) => return Err(error_event(self, failed("CreateContainerError", error.message))),
@@ -109,7 +136,10 @@ impl Worker {
     /// Runs the `postStart` hook; the container does not survive its failure.
     async fn post_start(&mut self, slot: Slot, id: &str, runtime: &PodRuntime) -> Result<(), Failed> {
         let container = self.pod.container(slot).clone();
-        let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref()) else { return Ok(()) };
+        let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref())
+        else {
+            return Ok(());
+        };
         let handler = Handler::from(hook);
         let ip = self.ips(runtime).first().cloned().unwrap_or_default();
         let target = Target { container_id: id.to_owned(), ip, container: container.clone() };
@@ -138,9 +168,19 @@ impl Worker {
         let pod = &self.pod;
         let container = pod.container(slot);
         let ips = self.ips(runtime);
-        self.shared.services.synced().await;
+        if tokio::time::timeout(SERVICES_TIMEOUT, self.shared.services.synced()).await.is_err() {
+            return Err(failed(
+                CONFIG,
+                "services have not yet been read at least once, cannot construct envvars",
+            ));
+        }
         let services = self.shared.services.list();
-        let around = Around { lookup: &self.shared.objects, pod_ips: &ips, node: &self.shared.node, services: &services };
+        let around = Around {
+            lookup: &self.shared.objects,
+            pod_ips: &ips,
+            node: &self.shared.node,
+            services: &services,
+        };
         let env = environment(pod, container, &around).map_err(|error| failed(CONFIG, error))?;
         let image_user = image_user(image);
         verify_non_root(pod, container, &image_user).map_err(|error| failed(CONFIG, error))?;
@@ -154,16 +194,20 @@ impl Worker {
             Slot::Ephemeral(index) => self.target(index, runtime),
             _ => None,
         };
-        Ok(container::config(pod, slot, Prepared {
-            env,
-            mounts,
-            image_ref: image.id.clone(),
-            image_user,
-            restart_count: self.restart_count(slot, runtime),
-            target_id: target,
-            memory_capacity_bytes: self.shared.memory_capacity_bytes,
-            seccomp_profiles: &self.shared.config.data_dir.join("kubelet/seccomp"),
-        }))
+        Ok(container::config(
+            pod,
+            slot,
+            Prepared {
+                env,
+                mounts,
+                image_ref: image.id.clone(),
+                image_user,
+                restart_count: self.restart_count(slot, runtime),
+                target_id: target,
+                memory_capacity_bytes: self.shared.memory_capacity_bytes,
+                seccomp_profiles: &self.shared.config.data_dir.join("kubelet/seccomp"),
+            },
+        ))
     }
 
     /// The container whose processes an ephemeral one sees.
@@ -173,7 +217,11 @@ impl Worker {
         runtime.container(name).map(|container| container.id.clone())
     }
 
-    async fn pull_image_volumes(&self, volumes: &PodVolumes, sandbox: &PodSandboxConfig) -> Result<PodVolumes, Failed> {
+    async fn pull_image_volumes(
+        &self,
+        volumes: &PodVolumes,
+        sandbox: &PodSandboxConfig,
+    ) -> Result<PodVolumes, Failed> {
         let mut pulled = volumes.clone();
         for mounted in pulled.mounted.values_mut() {
             if let Mounted::Image { reference, pull_policy } = mounted {
@@ -198,7 +246,10 @@ impl Worker {
     fn message_mount(&self, slot: Slot) -> std::io::Result<Option<Mount>> {
         use std::os::unix::fs::PermissionsExt;
         let container = self.pod.container(slot);
-        let Some(inside) = container.termination_message_path.as_deref().filter(|path| !path.is_empty()) else { return Ok(None) };
+        let Some(inside) = container.termination_message_path.as_deref().filter(|path| !path.is_empty())
+        else {
+            return Ok(None);
+        };
         let directory = self.shared.config.pod_dir(self.pod.uid()).join("containers").join(&container.name);
         std::fs::create_dir_all(&directory)?;
         let path: PathBuf = directory.join(format!("{:08x}", self.shared.env.random_u64() as u32));
@@ -217,7 +268,8 @@ impl Worker {
         let pod = &self.pod;
         let logs = self.shared.config.log_dir(pod.namespace(), pod.name(), pod.uid()).join(name);
         let entries = std::fs::read_dir(logs).into_iter().flatten().flatten();
-        let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.split('.').next()?.parse::<u32>().ok();
+        let number =
+            |entry: std::fs::DirEntry| entry.file_name().to_str()?.split('.').next()?.parse::<u32>().ok();
         entries.filter_map(number).max().map_or(0, |last| last + 1)
     }
 }

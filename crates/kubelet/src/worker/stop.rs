@@ -35,14 +35,18 @@ impl Worker {
         if !runtime.is_stopped() {
             let grace = self.orders.borrow().grace_to_end().unwrap_or_else(|| self.pod.grace_seconds());
             let mut told = self.orders.clone();
-            let sooner = told.wait_for(|order: &Order| order.grace_to_end().is_some_and(|shorter| shorter < grace));
+            // Mapped at once: what is borrowed of the orders cannot be held while waiting.
+            let sooner = async {
+                told.wait_for(|order: &Order| order.grace_to_end().is_some_and(|shorter| shorter < grace))
+                    .await
+                    .is_ok()
+            };
             tokio::select! {
                 biased;
-                ended = sooner => {
-                    if ended.is_err() {
+                ordered = sooner => {
+                    if !ordered {
                         std::future::pending::<()>().await;
                     }
-                    drop(ended);
                     return Some(self.shared.env.now());
                 }
                 () = self.kill_all(&runtime, grace) => {}
@@ -73,17 +77,21 @@ impl Worker {
     /// sandboxes.
     pub(super) async fn kill_all(&self, runtime: &PodRuntime, grace_seconds: i64) {
         let began = tokio::time::Instant::now();
-        let alive: Vec<(Option<Slot>, &Container)> =
-            runtime.alive().map(|container| (self.pod.find(&container.name).map(|(slot, _)| slot), container)).collect();
+        let alive: Vec<(Option<Slot>, &Container)> = runtime
+            .alive()
+            .map(|container| (self.pod.find(&container.name).map(|(slot, _)| slot), container))
+            .collect();
         let sidecar = |slot: &Option<Slot>| slot.filter(|slot| is_sidecar(*slot, self.pod.container(*slot)));
         let first = alive.iter().filter(|(slot, _)| sidecar(slot).is_none());
-        let kills = first.map(|(slot, container)| self.kill(*slot, container, &stopping(container), grace_seconds));
+        let kills =
+            first.map(|(slot, container)| self.kill(*slot, container, stopping(container), grace_seconds));
         futures::future::join_all(kills).await;
-        let mut sidecars: Vec<_> = alive.iter().filter_map(|(slot, container)| Some((sidecar(slot)?, container))).collect();
+        let mut sidecars: Vec<_> =
+            alive.iter().filter_map(|(slot, container)| Some((sidecar(slot)?, container))).collect();
         sidecars.sort_by_key(|(slot, _)| std::cmp::Reverse(*slot));
         for (slot, container) in sidecars {
             let left = grace_seconds - began.elapsed().as_secs().cast_signed();
-            self.kill(Some(slot), container, &stopping(container), left.max(GRACE_MIN_SECONDS)).await;
+            self.kill(Some(slot), container, stopping(container), left.max(GRACE_MIN_SECONDS)).await;
         }
         for sandbox in runtime.sandboxes.iter().filter(|sandbox| sandbox.ready) {
             if let Err(error) = self.shared.cri.stop_sandbox(&sandbox.id).await {
@@ -94,12 +102,14 @@ impl Worker {
 
     /// Stops a container that is to be started again.
     pub(super) async fn kill_planned(&self, kill: &Kill, runtime: &PodRuntime) {
-        let Some(container) = runtime.containers.iter().find(|container| container.id == kill.id) else { return };
+        let Some(container) = runtime.containers.iter().find(|container| container.id == kill.id) else {
+            return;
+        };
         let grace = kill.grace_seconds.unwrap_or_else(|| self.pod.grace_seconds());
-        self.kill(Some(kill.slot), container, &kill.message, grace).await;
+        self.kill(Some(kill.slot), container, kill.message.clone(), grace).await;
     }
 
-    async fn kill(&self, slot: Option<Slot>, container: &Container, message: &str, grace_seconds: i64) {
+    async fn kill(&self, slot: Option<Slot>, container: &Container, message: String, grace_seconds: i64) {
         self.event(slot, Normal, "Killing", message);
         let began = tokio::time::Instant::now();
         if grace_seconds > 0 {
@@ -126,9 +136,13 @@ impl Worker {
         let limit = Duration::from_secs(grace_seconds.unsigned_abs());
         let handler = Handler::from(&hook);
         match tokio::time::timeout(limit, handler.run(&self.shared.cri, &target, limit)).await {
-            Ok(Outcome::Failure(_) | Outcome::Error(_)) => self.event(slot, Warning, "FailedPreStopHook", "PreStopHook failed"),
+            Ok(Outcome::Failure(_) | Outcome::Error(_)) => {
+                self.event(slot, Warning, "FailedPreStopHook", "PreStopHook failed")
+            }
             Ok(_) => {}
-            Err(_) => tracing::debug!(container = container.name, "its preStop hook took all the time there was"),
+            Err(_) => {
+                tracing::debug!(container = container.name, "its preStop hook took all the time there was")
+            }
         }
     }
 }

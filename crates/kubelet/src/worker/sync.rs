@@ -2,14 +2,16 @@
 //! (pkg/kubelet kubelet.go SyncPod, kuberuntime SyncPod).
 
 use decapod_client::EventType::{Normal, Warning};
+use decapod_sys::cgroup::Limits;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PodStatus;
+use k8s_openapi::api::node::v1::RuntimeClass;
 
 use super::{Retry, Stage, Verdict, Worker};
+use crate::cri::types::PodSandboxConfig;
 use crate::pod::observed::{PodRuntime, State};
 use crate::pod::plan::{BackingOff, Failure, Plan, ProbeKind, Situation, plan};
 use crate::pod::{dns, qos, resources, sandbox};
-use crate::cri::types::PodSandboxConfig;
 use crate::volumes::PodVolumes;
 
 /// When the runtime does not answer.
@@ -42,8 +44,13 @@ impl Worker {
                 return Some(now);
             }
             let verdicts = self.prober.verdicts();
-            let situation =
-                Situation { pod: &self.pod, runtime: &runtime, verdicts: &verdicts, memory: &self.memory, now };
+            let situation = Situation {
+                pod: &self.pod,
+                runtime: &runtime,
+                verdicts: &verdicts,
+                memory: &self.memory,
+                now,
+            };
             let plan = plan(&situation);
             self.tell_backing_off(&plan.backing_off);
             let ips = self.ips(&runtime);
@@ -68,8 +75,13 @@ impl Worker {
         let status = self.pod.status();
         let lists = [&status.container_statuses, &status.init_container_statuses];
         for known in lists.into_iter().flat_map(|list| list.iter().flatten()) {
-            let Some(container) = runtime.container(&known.name).filter(|container| container.state == State::Running) else { continue };
-            let same = known.container_id.as_deref() == Some(crate::status::containers::id(container).as_str());
+            let Some(container) =
+                runtime.container(&known.name).filter(|container| container.state == State::Running)
+            else {
+                continue;
+            };
+            let same =
+                known.container_id.as_deref() == Some(crate::status::containers::id(container).as_str());
             if same && known.started == Some(true) {
                 self.prober.seed(&container.id, ProbeKind::Startup, true);
             }
@@ -110,10 +122,14 @@ impl Worker {
     fn tell_backing_off(&mut self, held: &[BackingOff]) {
         for BackingOff { slot, until } in held {
             let container = self.pod.container(*slot).clone();
-            let delay = self.memory.crashes.delay(&crate::pod::plan::backoff_key(&container)).unwrap_or_default();
+            let delay =
+                self.memory.crashes.delay(&crate::pod::plan::backoff_key(&container)).unwrap_or_default();
             let pod = self.pod.format();
-            let message =
-                format!("back-off {} restarting failed container={} pod={pod}", minutes(delay), container.name);
+            let message = format!(
+                "back-off {} restarting failed container={} pod={pod}",
+                minutes(delay),
+                container.name
+            );
             let failure = Failure { reason: "CrashLoopBackOff".to_owned(), message, retry_at: *until };
             self.memory.failures.insert(container.name.clone(), failure);
             if self.told.insert(container.name.clone(), *until) != Some(*until) {
@@ -126,7 +142,12 @@ impl Worker {
     async fn execute(&mut self, plan: &Plan, runtime: &PodRuntime) -> Progress {
         if plan.kill_pod {
             if !runtime.sandboxes.is_empty() && plan.create_sandbox.is_some() {
-                self.event(None, Normal, "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+                self.event(
+                    None,
+                    Normal,
+                    "SandboxChanged",
+                    "Pod sandbox changed, it will be killed and re-created.",
+                );
             }
             self.kill_all(runtime, self.pod.grace_seconds()).await;
         }
@@ -143,7 +164,9 @@ impl Worker {
             let changed = !plan.kill.is_empty() || plan.kill_pod;
             return if changed { Progress::Again } else { Progress::Done { renew_at: volumes.renew_at } };
         }
-        let attempt = plan.create_sandbox.unwrap_or_else(|| runtime.sandboxes.first().map_or(0, |sandbox| sandbox.attempt));
+        let attempt = plan
+            .create_sandbox
+            .unwrap_or_else(|| runtime.sandboxes.first().map_or(0, |sandbox| sandbox.attempt));
         let config = match self.sandbox_config(attempt) {
             Ok(config) => config,
             Err(at) => return Progress::Wait(at),
@@ -202,16 +225,22 @@ impl Worker {
             std::fs::create_dir_all(directory.join(below))?;
         }
         let logs = self.shared.config.log_dir(pod.namespace(), pod.name(), pod.uid());
-        pod.containers().try_for_each(|(_, container)| std::fs::create_dir_all(logs.join(&container.name)))?;
-        let cgroup = qos::pod_cgroup(pod, &self.shared.config.cgroup_root);
-        self.shared.cgroups.ensure(&cgroup, &resources::pod_cgroup(pod))
+        pod.containers()
+            .try_for_each(|(_, container)| std::fs::create_dir_all(logs.join(&container.name)))?;
+        let root = &self.shared.config.cgroup_root;
+        // All that may be used between guaranteed and best-effort pods together, against both.
+        let cpu_shares = Some(resources::shares(self.shared.admission.burstable_cpu_millis()).unsigned_abs());
+        let burstable = qos::Class::Burstable.cgroup(root);
+        self.shared.cgroups.ensure(&burstable, &Limits { cpu_shares, ..Limits::default() })?;
+        self.shared.cgroups.ensure(&qos::pod_cgroup(pod, root), &resources::pod_cgroup(pod))
     }
 
     fn sandbox_config(&mut self, attempt: u32) -> Result<PodSandboxConfig, Timestamp> {
         let config = &self.shared.config;
         let host = std::fs::read_to_string(&config.resolv_conf).unwrap_or_default();
         let dns = dns::config(&self.pod, &dns::parse(&host), &config.cluster_dns, &config.cluster_domain);
-        sandbox::config(&self.pod, attempt, dns, config).map_err(|error| self.sandbox_failed(&error.to_string()))
+        sandbox::config(&self.pod, attempt, dns, config)
+            .map_err(|error| self.sandbox_failed(&error.to_string()))
     }
 
     async fn make_sandbox(&mut self, config: &PodSandboxConfig) -> Result<PodRuntime, Timestamp> {
@@ -223,12 +252,30 @@ impl Worker {
             // Without a network it could only fail. When nobody says any more whether there is one, all of this ends.
             drop(self.shared.ready.clone().wait_for(|ready| *ready).await);
         }
-        let handler = "";
-        if let Err(error) = self.shared.cri.run_sandbox(config.clone(), handler).await {
+        let handler = match self.runtime_handler().await {
+            Ok(handler) => handler,
+            Err(why) => return Err(self.sandbox_failed(&why)),
+        };
+        if let Err(error) = self.shared.cri.run_sandbox(config.clone(), &handler).await {
             return Err(self.sandbox_failed(&error.to_string()));
         }
         self.retries.sandbox = Retry::default();
         self.observe().await.map_err(|_| self.shared.env.now() + RUNTIME_RETRY)
+    }
+
+    /// The runtime's name for the pod's runtime class; the default one is empty.
+    async fn runtime_handler(&self) -> Result<String, String> {
+        let spec = self.pod.spec();
+        if spec.host_users == Some(false) {
+            return Err("user namespaces (hostUsers: false) are not supported by this node yet".to_owned());
+        }
+        let Some(class) = spec.runtime_class_name.as_deref().filter(|class| !class.is_empty()) else {
+            return Ok(String::new());
+        };
+        match self.shared.client.get::<RuntimeClass>("", class).await {
+            Ok(found) => Ok(found.handler),
+            Err(error) => Err(format!("failed to get RuntimeClass {class:?}: {error}")),
+        }
     }
 
     fn sandbox_failed(&mut self, why: &str) -> Timestamp {

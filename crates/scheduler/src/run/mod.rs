@@ -100,7 +100,7 @@ async fn run(env: Env, sources: Sources, hands: Hands, config: Config, ready: wa
             continue;
         }
         seen = 0;
-        ready.send_replace(true);
+        ready.send_if_modified(|ready| !std::mem::replace(ready, true));
         while let Ok(bound) = results.try_recv() {
             in_flight -= 1;
             core.bound(&bound.uid, bound.well, now);
@@ -117,7 +117,9 @@ async fn run(env: Env, sources: Sources, hands: Hands, config: Config, ready: wa
             tokio::task::yield_now().await;
             continue;
         }
-        let wake_at = core.queue().next_at().map_or(Duration::MAX, |at| at.saturating_sub(now));
+        // While no more bindings may begin, only one that ends lets anything go on.
+        let next_at = core.queue().next_at().filter(|_| in_flight < config.binds_in_flight);
+        let wake_at = next_at.map_or(Duration::MAX, |at| at.saturating_sub(now));
         tokio::select! {
             biased;
             input = inputs.next() => match input {

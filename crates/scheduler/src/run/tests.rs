@@ -46,6 +46,7 @@ impl State {
         object
     }
 
+    #[allow(clippy::result_large_err, reason = "the transport's own error")]
     fn write(&mut self, request: &Request, body: Value) -> Result<Reply, Status> {
         let resource = request.resource.resource.to_string();
         let key = (resource.clone(), request.name.clone());

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::scenario::{node, pod};
 use crate::core::{Action, Core};
-use crate::pod::DEFAULT_SCHEDULER;
+use crate::pod::{DEFAULT_SCHEDULER, PodInfo};
 use crate::snapshot::Snapshot;
 
 #[derive(Clone, Debug)]
@@ -64,6 +64,20 @@ fn check_fits(snapshot: &Snapshot, uid: &str) {
     assert!(apart <= 1, "two that want to be apart");
 }
 
+fn words_of(cpu: u8, priority: i8, port: bool, apart: bool) -> Vec<String> {
+    let mut words = vec![format!("cpu={cpu}"), format!("priority={priority}")];
+    words.extend(port.then(|| "port=80".to_owned()));
+    if apart {
+        words.push("label:kind=apart".to_owned());
+        words.push("away=kubernetes.io/hostname:kind=apart".to_owned());
+    }
+    words
+}
+
+fn described(name: &str, words: &[String]) -> PodInfo {
+    pod(name, &words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
@@ -84,17 +98,9 @@ proptest! {
                 Step::RemoveNode(name) => core.set_node(&format!("n{name}"), None, now),
                 Step::Pod { name, cpu, priority, port, apart } => {
                     let name = format!("p{name}");
-                    let words = alive.entry(name.clone()).or_insert_with(|| {
-                        let mut words = vec![format!("cpu={cpu}"), format!("priority={priority}")];
-                        words.extend(port.then(|| "port=80".to_owned()));
-                        words.push("label:kind=apart".to_owned());
-                        words.extend(apart.then(|| "away=kubernetes.io/hostname:kind=apart".to_owned()));
-                        if !apart { words[2 + usize::from(port)] = "label:kind=none".to_owned(); }
-                        words
-                    });
-                    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                    let words = alive.entry(name.clone()).or_insert_with(|| words_of(cpu, priority, port, apart));
                     if core.snapshot().pod(&name).is_none() {
-                        core.set_pod(pod(&name, &words), now);
+                        core.set_pod(described(&name, words), now);
                     }
                 }
                 Step::Delete(name) => {
@@ -109,8 +115,7 @@ proptest! {
                         if well {
                             let mut words = alive[&name].clone();
                             words.push(format!("on={node}"));
-                            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                            core.set_pod(pod(&name, &words), now);
+                            core.set_pod(described(&name, &words), now);
                         }
                     }
                 }

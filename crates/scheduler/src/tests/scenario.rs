@@ -114,49 +114,8 @@ fn describe_pod(pod: &mut Value, words: &[&str]) {
             }
             "terminating" => pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
             "started" => pod["status"]["startTime"] = json!(format!("2026-01-01T00:00:{value}Z")),
-            "names" => {
-                let terms: Vec<Value> = value
-                    .split(',')
-                    .map(|name| {
-                        json!({"matchFields":
-                    [{"key": "metadata.name", "operator": "In", "values": [name]}]})
-                    })
-                    .collect();
-                spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
-                    json!({"nodeSelectorTerms": terms});
-            }
-            "prefers" => {
-                let (key, value) = split(value);
-                let expression = json!({"key": key, "operator": "In", "values": [value]});
-                push(
-                    &mut spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"],
-                    json!({"weight": 1, "preference": {"matchExpressions": [expression]}}),
-                );
-            }
-            // near=zone:app=web
-            "near" | "away" | "likes" | "dislikes" => {
-                let (topology, selector) = value.split_once(':').unwrap();
-                let term = json!({"topologyKey": topology, "labelSelector": match_labels(selector)});
-                let side = if matches!(key, "near" | "likes") { "podAffinity" } else { "podAntiAffinity" };
-                if matches!(key, "near" | "away") {
-                    push(&mut spec["affinity"][side]["requiredDuringSchedulingIgnoredDuringExecution"], term);
-                } else {
-                    push(
-                        &mut spec["affinity"][side]["preferredDuringSchedulingIgnoredDuringExecution"],
-                        json!({"weight": 10, "podAffinityTerm": term}),
-                    );
-                }
-            }
-            // spread=zone:1:app=web, spread?=… for one that only scores
-            "spread" | "spread?" => {
-                let parts: Vec<&str> = value.splitn(3, ':').collect();
-                let unsatisfiable = if key == "spread" { "DoNotSchedule" } else { "ScheduleAnyway" };
-                push(
-                    &mut spec["topologySpreadConstraints"],
-                    json!({"topologyKey": parts[0],
-                    "maxSkew": parts[1].parse::<i32>().unwrap(), "whenUnsatisfiable": unsatisfiable,
-                    "labelSelector": match_labels(parts[2])}),
-                );
+            "names" | "prefers" | "near" | "away" | "likes" | "dislikes" | "spread" | "spread?" => {
+                describe_neighbourhood(spec, key, value);
             }
             label if label.starts_with("label:") => pod["metadata"]["labels"][&label[6..]] = json!(value),
             label if label.starts_with("select:") => spec["nodeSelector"][&label[7..]] = json!(value),
@@ -164,6 +123,57 @@ fn describe_pod(pod: &mut Value, words: &[&str]) {
                 spec["containers"][0]["resources"]["requests"][quantity_name(resource)] = json!(value)
             }
         }
+    }
+}
+
+/// Where a pod would like to be.
+fn describe_neighbourhood(spec: &mut Value, key: &str, value: &str) {
+    match key {
+        "names" => {
+            let terms: Vec<Value> = value
+                .split(',')
+                .map(|name| {
+                    json!({"matchFields":
+                [{"key": "metadata.name", "operator": "In", "values": [name]}]})
+                })
+                .collect();
+            spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
+                json!({"nodeSelectorTerms": terms});
+        }
+        "prefers" => {
+            let (key, value) = split(value);
+            let expression = json!({"key": key, "operator": "In", "values": [value]});
+            push(
+                &mut spec["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"],
+                json!({"weight": 1, "preference": {"matchExpressions": [expression]}}),
+            );
+        }
+        // near=zone:app=web
+        "near" | "away" | "likes" | "dislikes" => {
+            let (topology, selector) = value.split_once(':').unwrap();
+            let term = json!({"topologyKey": topology, "labelSelector": match_labels(selector)});
+            let side = if matches!(key, "near" | "likes") { "podAffinity" } else { "podAntiAffinity" };
+            if matches!(key, "near" | "away") {
+                push(&mut spec["affinity"][side]["requiredDuringSchedulingIgnoredDuringExecution"], term);
+            } else {
+                push(
+                    &mut spec["affinity"][side]["preferredDuringSchedulingIgnoredDuringExecution"],
+                    json!({"weight": 10, "podAffinityTerm": term}),
+                );
+            }
+        }
+        // spread=zone:1:app=web, spread?=… for one that only scores
+        "spread" | "spread?" => {
+            let parts: Vec<&str> = value.splitn(3, ':').collect();
+            let unsatisfiable = if key == "spread" { "DoNotSchedule" } else { "ScheduleAnyway" };
+            push(
+                &mut spec["topologySpreadConstraints"],
+                json!({"topologyKey": parts[0],
+                "maxSkew": parts[1].parse::<i32>().unwrap(), "whenUnsatisfiable": unsatisfiable,
+                "labelSelector": match_labels(parts[2])}),
+            );
+        }
+        _ => panic!("no such word: {key}"),
     }
 }
 

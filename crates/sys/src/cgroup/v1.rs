@@ -23,6 +23,9 @@ impl V1 {
     /// Those that the mount table shows.
     pub fn from_mounts(mounts: &[Mount]) -> V1 {
         let mut roots = BTreeMap::new();
+        // Runtimes put processes into a version 2 hierarchy beside the others as well.
+        let unified = mounts.iter().find(|mount| mount.filesystem == "cgroup2");
+        roots.extend(unified.map(|mount| ("unified".to_owned(), mount.target.clone())));
         for mount in mounts.iter().filter(|mount| mount.filesystem == "cgroup") {
             for option in mount.options.split(',') {
                 // `name=` hierarchies, such as systemd's, have no limits, but runtimes make groups in them as well.

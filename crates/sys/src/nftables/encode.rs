@@ -1,7 +1,7 @@
 //! Changes as netlink messages (linux/netfilter/nf_tables.h). Numbers in attributes are big-endian.
 
 use super::data::{DataType, bytes_of};
-use super::expr::{Comparison, Expr, KIND_LOCAL, Reg, Source, UpdateKind};
+use super::expr::{Comparison, Expr, KIND_LOCAL, Reg, Source};
 use super::{Batch, Chain, ChainKind, Change, Element, Family, Hook, MapValue, Set, Value, Verdict};
 use crate::netlink::message::{ACK, APPEND, CREATE, REQUEST, Writer};
 
@@ -24,7 +24,6 @@ const LIST_ITEM: u16 = 1;
 const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
 const SET_MAP: u32 = 0x8;
-const SET_INTERVAL: u32 = 0x4;
 const SET_TIMEOUT: u32 = 0x10;
 const SET_EVAL: u32 = 0x20;
 const TYPE_VERDICT: u32 = 0xffff_ff00;
@@ -153,7 +152,6 @@ fn write_set(w: &mut Writer, set: &Set) {
     let mut flags = 0;
     flags |= if set.value.is_some() { SET_MAP } else { 0 };
     flags |= if set.dynamic.is_some() { SET_EVAL | SET_TIMEOUT } else { 0 };
-    flags |= if set.interval { SET_INTERVAL } else { 0 };
     w.text(2, &set.name);
     w.be32(3, flags);
     w.be32(4, concat_number(&set.key));
@@ -176,9 +174,6 @@ fn write_set(w: &mut Writer, set: &Set) {
 fn write_element(w: &mut Writer, element: &Element, with_value: bool) {
     w.nested(LIST_ITEM, |w| {
         w.nested(1, |w| w.attribute(DATA_VALUE, &element.key));
-        if element.range_end {
-            w.be32(3, 1);
-        }
         match element.value.as_ref().filter(|_| with_value) {
             None => {}
             Some(Value::Data(data)) => w.nested(2, |w| w.attribute(DATA_VALUE, data)),
@@ -237,12 +232,11 @@ fn write_expr(w: &mut Writer, expr: &Expr) {
         }),
         Expr::Map { map, key, to, .. } => write_lookup(w, map, *key, reg(*to)),
         Expr::VerdictMap { map, key } => write_lookup(w, map, *key, REG_VERDICT),
-        Expr::Update { map, kind, key, value, timeout_ms } => named(w, "dynset", |w| {
-            w.text(1, map);
-            w.be32(3, if *kind == UpdateKind::Delete { 2 } else { 1 });
+        Expr::Update { set, key, timeout_ms } => named(w, "dynset", |w| {
+            w.text(1, set);
+            w.be32(3, 1);
             w.be32(4, reg(*key));
-            w.be32(5, reg(*value));
-            timeout_ms.iter().for_each(|ms| w.be64(6, *ms));
+            w.be64(6, *timeout_ms);
         }),
         Expr::DestinationNat { family, address, port } => named(w, "nat", |w| {
             w.be32(1, 1);

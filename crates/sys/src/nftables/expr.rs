@@ -78,15 +78,6 @@ pub enum Comparison {
     AtLeast,
 }
 
-/// How a packet changes a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpdateKind {
-    /// The element is there; its timeout begins again. What it leads to stays.
-    Update,
-    /// The element is gone; it need not have been there.
-    Delete,
-}
-
 /// One step of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
@@ -97,13 +88,13 @@ pub enum Expr {
         /// Which.
         to: Reg,
     },
-    /// Fills registers with fixed bytes.
+    /// Fills a register with a fixed value.
     Set {
-        /// With what; each part padded to four bytes.
+        /// With what: at most 16 bytes.
         data: Vec<u8>,
-        /// The types of the parts.
-        types: Vec<DataType>,
-        /// The first of them.
+        /// Its type, for texts.
+        data_type: DataType,
+        /// Which.
         to: Reg,
     },
     /// Goes on if a register compares like this.
@@ -158,18 +149,14 @@ pub enum Expr {
         /// Where its key begins.
         key: Reg,
     },
-    /// Changes a dynamic map.
+    /// Puts a key into a dynamic set; if it is there, its time begins anew. Goes on unless the set is full.
     Update {
-        /// The map's name.
-        map: String,
-        /// How.
-        kind: UpdateKind,
+        /// The set's name.
+        set: String,
         /// Where its key begins.
         key: Reg,
-        /// Where what the key is to lead to begins.
-        value: Reg,
-        /// How long the element lives, in milliseconds.
-        timeout_ms: Option<u64>,
+        /// How long it stays, in milliseconds.
+        timeout_ms: u64,
     },
     /// Sends the flow elsewhere.
     DestinationNat {

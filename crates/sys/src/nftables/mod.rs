@@ -14,7 +14,7 @@ mod render;
 use std::sync::Arc;
 
 pub use data::{Concat, DataType};
-pub use expr::{Comparison, Expr, Reg, Source, UpdateKind};
+pub use expr::{Comparison, Expr, Reg, Source};
 pub use kernel::NftablesSocket;
 pub use record::NftablesRecorder;
 
@@ -95,8 +95,6 @@ pub struct Set {
     pub value: Option<MapValue>,
     /// For sets that packets change: how many elements there may be. Each has a timeout.
     pub dynamic: Option<u32>,
-    /// Whether keys are ranges: elements come in pairs, see [`Element::range`]. Single-typed keys only.
-    pub interval: bool,
 }
 
 /// What happens to a packet.
@@ -130,8 +128,6 @@ pub struct Element {
     pub key: Vec<u8>,
     /// What it leads to, in a map.
     pub value: Option<Value>,
-    /// In a set of ranges: whether this is the first key that is no longer of the range.
-    pub range_end: bool,
 }
 
 /// One change to a table.
@@ -267,25 +263,25 @@ impl Chain {
 
 impl Set {
     /// A set of keys.
-    pub fn set(name: impl Into<String>, key: Vec<DataType>) -> Set {
-        Set { name: name.into(), key, value: None, dynamic: None, interval: false }
+    pub fn keys(name: impl Into<String>, key: Vec<DataType>) -> Set {
+        Set { name: name.into(), key, value: None, dynamic: None }
     }
 
     /// A map from keys to data.
     pub fn map(name: impl Into<String>, key: Vec<DataType>, value: Vec<DataType>) -> Set {
-        Set { value: Some(MapValue::Data(value)), ..Set::set(name, key) }
+        Set { value: Some(MapValue::Data(value)), ..Set::keys(name, key) }
     }
 
     /// A map from keys to verdicts.
     pub fn verdicts(name: impl Into<String>, key: Vec<DataType>) -> Set {
-        Set { value: Some(MapValue::Verdict), ..Set::set(name, key) }
+        Set { value: Some(MapValue::Verdict), ..Set::keys(name, key) }
     }
 }
 
 impl Element {
     /// An element of a set.
     pub fn key(key: Vec<u8>) -> Element {
-        Element { key, value: None, range_end: false }
+        Element { key, value: None }
     }
 
     /// An element of a map of data.
@@ -296,12 +292,6 @@ impl Element {
     /// An element of a map of verdicts.
     pub fn verdict(key: Vec<u8>, verdict: Verdict) -> Element {
         Element { value: Some(Value::Verdict(verdict)), ..Element::key(key) }
-    }
-
-    /// The elements for the keys from `first` up to, not including, `end`; without an `end`, to the last there is.
-    pub fn range(first: Vec<u8>, end: Option<Vec<u8>>) -> Vec<Element> {
-        let end = end.map(|end| Element { range_end: true, ..Element::key(end) });
-        [Element::key(first)].into_iter().chain(end).collect()
     }
 }
 
@@ -331,7 +321,13 @@ impl Batch {
     pub fn chain(&mut self, chain: Chain, rules: impl IntoIterator<Item = Vec<Expr>>) {
         let name = chain.name.clone();
         self.changes.push(Change::AddChain(chain));
-        self.changes.extend(rules.into_iter().map(|rule| Change::AddRule { chain: name.clone(), rule }));
+        self.rules(&name, rules);
+    }
+
+    /// Adds rules to a chain.
+    pub fn rules(&mut self, chain: &str, rules: impl IntoIterator<Item = Vec<Expr>>) {
+        let add = |rule| Change::AddRule { chain: chain.to_owned(), rule };
+        self.changes.extend(rules.into_iter().map(add));
     }
 
     /// Family and name of the table, as `nft` writes them.

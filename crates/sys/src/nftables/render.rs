@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use super::data::{DataType, text_of};
-use super::expr::{Comparison, Expr, Reg, Source, UpdateKind};
+use super::expr::{Comparison, Expr, Reg, Source};
 use super::{Base, Batch, Chain, ChainKind, Change, Element, Family, Hook, MapValue, Set, Value, Verdict};
 
 /// What the registers hold, by their first.
@@ -24,7 +24,6 @@ pub fn rule_text(rule: &[Expr]) -> String {
 pub fn element_text(set: &Set, element: &Element) -> String {
     let key = text_of(&set.key, &element.key);
     match (&element.value, &set.value) {
-        _ if element.range_end => format!("- {key}"),
         (Some(Value::Verdict(verdict)), _) => format!("{key} : {verdict}"),
         (Some(Value::Data(data)), Some(MapValue::Data(types))) => format!("{key} : {}", text_of(types, data)),
         _ => key,
@@ -40,8 +39,7 @@ pub fn set_type(set: &Set) -> String {
         Some(MapValue::Verdict) => " : verdict".to_owned(),
     };
     let dynamic = set.dynamic.map(|size| format!("; size {size}; flags dynamic,timeout")).unwrap_or_default();
-    let interval = if set.interval { "; flags interval" } else { "" };
-    format!("type {}{value}{dynamic}{interval}", names(&set.key))
+    format!("type {}{value}{dynamic}", names(&set.key))
 }
 
 // === impl Registers ===
@@ -55,12 +53,12 @@ impl Registers {
                 self.fill(*to, text, vec![source.data_type()]);
                 return None;
             }
-            Expr::Set { data, types, to } => {
-                self.fill(*to, text_of(types, data), types.clone());
+            Expr::Set { data, data_type, to } => {
+                self.fill(*to, data_type.text(data), vec![*data_type]);
                 return None;
             }
             Expr::Map { map, key, to, types } => {
-                let text = format!("{} map @{map}", self.key(*key, *to));
+                let text = format!("{} map @{map}", self.key(*key, None));
                 self.fill(*to, text, types.clone());
                 return None;
             }
@@ -82,16 +80,17 @@ impl Registers {
                 format!("{} {}{network}", self.value(*from).0, if *not { "!= " } else { "" })
             }
             Expr::InSet { set, key, not } => {
-                format!("{} {}@{set}", self.key(*key, Reg(u8::MAX)), if *not { "!= " } else { "" })
+                format!("{} {}@{set}", self.key(*key, None), if *not { "!= " } else { "" })
             }
-            Expr::VerdictMap { map, key } => format!("{} vmap @{map}", self.key(*key, Reg(u8::MAX))),
-            Expr::Update { map, kind, key, value, timeout_ms } => {
-                let kind = if *kind == UpdateKind::Delete { "delete" } else { "update" };
-                let timeout = timeout_ms.map(|ms| format!(" timeout {}s", ms / 1000)).unwrap_or_default();
-                let (key, value) = (self.key(*key, *value), self.value(*value).0);
-                format!("{kind} @{map} {{ {key}{timeout} : {value} }}")
+            Expr::VerdictMap { map, key } => format!("{} vmap @{map}", self.key(*key, None)),
+            Expr::Update { set, key, timeout_ms } => {
+                format!("update @{set} {{ {} timeout {}s }}", self.key(*key, None), timeout_ms / 1000)
             }
-            Expr::DestinationNat { address, .. } => format!("dnat to {}", self.value(*address).0),
+            Expr::DestinationNat { address, port, .. } => {
+                // A map's value holds both.
+                let port = self.0.get(&port.0).map(|(port, _)| format!(" . {port}")).unwrap_or_default();
+                format!("dnat to {}{port}", self.value(*address).0)
+            }
             Expr::Masquerade => "masquerade fully-random".to_owned(),
             Expr::Reject(_) => "reject".to_owned(),
             Expr::Counter => "counter".to_owned(),
@@ -108,7 +107,7 @@ impl Registers {
             Source::Random { modulus, offset: 0 } => format!("numgen random mod {modulus}"),
             Source::Random { modulus, offset } => format!("numgen random mod {modulus} offset {offset}"),
             Source::Hash { from, words, modulus, offset } => {
-                format!("jhash {} mod {modulus} offset {offset}", self.key(from, Reg(from.0 + words)))
+                format!("jhash {} mod {modulus} offset {offset}", self.key(from, Some(Reg(from.0 + words))))
             }
             Source::SourcePort => "th sport".to_owned(),
             Source::DestinationPort => "th dport".to_owned(),
@@ -136,14 +135,10 @@ impl Registers {
         self.0.get(&from.0).cloned().unwrap_or_else(|| ("?".to_owned(), vec![DataType::Number]))
     }
 
-    /// What stands in the registers from `from` on without a gap; a value at `before` ends it, unless the key ends
-    /// with the very registers that the value is about to take.
-    fn key(&self, from: Reg, before: Reg) -> String {
+    /// What stands in the registers from `from` on, up to `end` or the first empty one.
+    fn key(&self, from: Reg, end: Option<Reg>) -> String {
         let (mut at, mut parts) = (from.0, Vec::new());
-        while let Some((text, types)) = self.0.get(&at) {
-            if at == before.0 && types.len() > 1 {
-                break;
-            }
+        while let Some((text, types)) = self.0.get(&at).filter(|_| end != Some(Reg(at))) {
             parts.push(text.as_str());
             at += types.iter().map(|t| t.words()).sum::<u8>();
         }

@@ -7,6 +7,7 @@ mod apps;
 mod autoscaling;
 mod batch;
 mod certificates;
+mod checks;
 mod coordination;
 mod core;
 mod discovery;
@@ -18,6 +19,7 @@ mod node;
 mod policy;
 mod rbac;
 mod resource;
+mod rules;
 mod scheduling;
 mod storage;
 
@@ -28,8 +30,10 @@ use super::strategy::{Plain, Strategy};
 /// The strategy of a built-in kind.
 pub fn of(group: &str, kind: &str) -> Arc<dyn Strategy> {
     match (group, kind) {
+        ("", "ConfigMap") => Arc::new(core::ConfigMap),
         ("", "Endpoints") => Arc::new(core::Endpoints),
-        ("" | "events.k8s.io", "Event") => Arc::new(core::Event),
+        ("", "Event") => Arc::new(core::Event { strict: false }),
+        ("events.k8s.io", "Event") => Arc::new(core::Event { strict: true }),
         ("", "LimitRange") => Arc::new(core::LimitRange),
         ("", "Namespace") => Arc::new(core::Namespace),
         ("", "Node") => Arc::new(core::Node),
@@ -42,6 +46,7 @@ pub fn of(group: &str, kind: &str) -> Arc<dyn Strategy> {
         ("", "Secret") => Arc::new(core::Secret),
         ("", "Service") => Arc::new(core::Service),
         ("", "ServiceAccount") => Arc::new(core::ServiceAccount),
+        ("apps", "ControllerRevision") => Arc::new(apps::ControllerRevision),
         ("apps", "DaemonSet") => Arc::new(apps::DaemonSet),
         ("apps", "Deployment") => Arc::new(apps::Deployment),
         ("apps", "ReplicaSet") => Arc::new(apps::ReplicaSet),
@@ -53,14 +58,19 @@ pub fn of(group: &str, kind: &str) -> Arc<dyn Strategy> {
             Arc::new(certificates::CertificateSigningRequest)
         }
         ("coordination.k8s.io", "Lease") => Arc::new(coordination::Lease),
+        ("networking.k8s.io", "Ingress") => Arc::new(networking::Ingress),
         ("networking.k8s.io", "IngressClass") => Arc::new(networking::IngressClass),
         ("networking.k8s.io", "NetworkPolicy") => Arc::new(networking::NetworkPolicy),
         ("networking.k8s.io", "IPAddress") => Arc::new(networking::IpAddress),
         ("networking.k8s.io", "ServiceCIDR") => Arc::new(networking::ServiceCidr),
         ("node.k8s.io", "RuntimeClass") => Arc::new(node::RuntimeClass),
         ("policy", "PodDisruptionBudget") => Arc::new(policy::PodDisruptionBudget),
-        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => Arc::new(rbac::Role),
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => Arc::new(rbac::RoleBinding),
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => {
+            Arc::new(rbac::Role { namespaced: kind == "Role" })
+        }
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+            Arc::new(rbac::RoleBinding { namespaced: kind == "RoleBinding" })
+        }
         ("scheduling.k8s.io", "PriorityClass") => Arc::new(scheduling::PriorityClass),
         ("storage.k8s.io", "CSIDriver") => Arc::new(storage::CsiDriver),
         ("storage.k8s.io", "CSINode") => Arc::new(storage::CsiNode),
@@ -75,12 +85,12 @@ pub fn of(group: &str, kind: &str) -> Arc<dyn Strategy> {
             Arc::new(admissionregistration::MutatingWebhooks)
         }
         ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy" | "MutatingAdmissionPolicy") => {
-            Arc::new(admissionregistration::Policy)
+            Arc::new(admissionregistration::Policy { validates: kind.starts_with("Validating") })
         }
         (
             "admissionregistration.k8s.io",
             "ValidatingAdmissionPolicyBinding" | "MutatingAdmissionPolicyBinding",
-        ) => Arc::new(admissionregistration::PolicyBinding),
+        ) => Arc::new(admissionregistration::PolicyBinding { validates: kind.starts_with("Validating") }),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             Arc::new(apiextensions::CustomResourceDefinition)
         }

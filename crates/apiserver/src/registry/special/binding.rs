@@ -27,7 +27,13 @@ impl Registry {
             name => name,
         };
         let pods = self.kinds.find("", "pods").ok_or_else(Status::no_such_path)?;
-        let pod = Target { resource: pods, version: 0, name: name.into(), subresource: String::new(), ..target.clone() };
+        let pod = Target {
+            resource: pods,
+            version: 0,
+            name: name.into(),
+            subresource: String::new(),
+            ..target.clone()
+        };
         let uid = binding.str_at(&["metadata", "uid"]).filter(|uid| !uid.is_empty()).map(str::to_owned);
         let expect = Preconditions { uid, revision: None };
         let conflict = |why: String| Status::conflict(&pod.resource.group_resource(), name, &why);
@@ -54,7 +60,9 @@ impl Registry {
 }
 
 fn merge_annotations(draft: &mut Value, binding: &Value) {
-    for (key, value) in binding.at(&["metadata", "annotations"]).and_then(Value::as_map).iter().flat_map(|m| m.iter()) {
+    for (key, value) in
+        binding.at(&["metadata", "annotations"]).and_then(Value::as_map).iter().flat_map(|m| m.iter())
+    {
         draft.set_at(&["metadata", "annotations", key], value.clone());
     }
 }

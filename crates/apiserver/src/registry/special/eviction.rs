@@ -21,10 +21,12 @@ impl Registry {
         let eviction = self.payload(context, target, &body)?;
         let named = eviction.str_at(&["metadata", "name"]).unwrap_or_default();
         if !named.is_empty() && named != target.name {
-            let why = format!("name in URL does not match name in Eviction object: {} vs {named}", target.name);
+            let why =
+                format!("name in URL does not match name in Eviction object: {} vs {named}", target.name);
             return Err(Status::bad_request(why));
         }
-        let json = serde_json::to_vec(eviction.get("deleteOptions").unwrap_or(&Value::map())).map_err(Status::internal)?;
+        let json = serde_json::to_vec(eviction.get("deleteOptions").unwrap_or(&Value::map()))
+            .map_err(Status::internal)?;
         let mut options = DeleteOptions::parse(&Body { bytes: json.into(), ..Body::default() })?;
         if query.dry_run {
             options.dry_run = vec!["All".into()];
@@ -32,7 +34,8 @@ impl Registry {
         let pod = Target { subresource: String::new(), ..target.clone() };
         let draft = self.draft("", "pods", &pod.namespace, &pod.name).ok_or_else(|| pod.not_found())?;
         let phase = draft.str_at(&["status", "phase"]).unwrap_or_default();
-        let needs_budget = !matches!(phase, "Succeeded" | "Failed" | "Pending") && !meta::is_terminating(&draft);
+        let needs_budget =
+            !matches!(phase, "Succeeded" | "Failed" | "Pending") && !meta::is_terminating(&draft);
         if needs_budget {
             self.take_from_budget(&pod, &draft, !options.dry_run.is_empty()).await?;
         }
@@ -64,14 +67,24 @@ impl Registry {
             let observed = budget_draft.int_at(&["status", "observedGeneration"]).unwrap_or(0);
             if observed < budget_draft.int_at(&["metadata", "generation"]).unwrap_or(0) {
                 let why = "Cannot evict pod as it would violate the pod's disruption budget.";
-                return Err(refused(&budget, why, &format!("The disruption budget {budget} is still being processed by the server.")));
+                return Err(refused(
+                    &budget,
+                    why,
+                    &format!("The disruption budget {budget} is still being processed by the server."),
+                ));
             }
             let allowed = budget_draft.int_at(&["status", "disruptionsAllowed"]).unwrap_or(0);
             if allowed <= 0 {
                 let healthy = budget_draft.int_at(&["status", "currentHealthy"]).unwrap_or(0);
                 let desired = budget_draft.int_at(&["status", "desiredHealthy"]).unwrap_or(0);
-                let detail = format!("The disruption budget {budget} needs {desired} healthy pods and has {healthy} currently");
-                return Err(refused(&budget, "Cannot evict pod as it would violate the pod's disruption budget.", &detail));
+                let detail = format!(
+                    "The disruption budget {budget} needs {desired} healthy pods and has {healthy} currently"
+                );
+                return Err(refused(
+                    &budget,
+                    "Cannot evict pod as it would violate the pod's disruption budget.",
+                    &detail,
+                ));
             }
             budget_draft.set_at(&["status", "disruptionsAllowed"], allowed - 1);
             budget_draft.set_at(&["status", "disruptedPods", &pod.name], now.as_str());

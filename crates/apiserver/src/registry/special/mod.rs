@@ -68,11 +68,15 @@ impl Registry {
         let body = Body { bytes: request.body.clone(), media };
         let resource = (&*target.resource.group, &*target.resource.plural, target.subresource.as_str());
         let reply = match resource {
-            ("", "pods", "binding") | ("", "bindings", "") => self.bind(context, target, &request.options, body).await?,
+            ("", "pods", "binding") | ("", "bindings", "") => {
+                self.bind(context, target, &request.options, body).await?
+            }
             ("", "pods", "eviction") => self.evict(context, target, &request.options, body).await?,
             ("", "serviceaccounts", "token") => self.issue_token(context, target, body).await?,
             (_, _, "scale") => self.scale(context, target, request, body).await?,
-            ("authentication.k8s.io" | "authorization.k8s.io", _, "") => self.review(context, target, body)?,
+            ("authentication.k8s.io" | "authorization.k8s.io", _, "") => {
+                self.review(context, target, body)?
+            }
             ("", "componentstatuses", "") => self.component_statuses(target, request)?,
             _ => return Ok(None),
         };

@@ -25,7 +25,8 @@ impl Registry {
                     _ => user_of(&review)?,
                 };
                 if kind == "LocalSubjectAccessReview" {
-                    let namespace = review.str_at(&["spec", "resourceAttributes", "namespace"]).unwrap_or_default();
+                    let namespace =
+                        review.str_at(&["spec", "resourceAttributes", "namespace"]).unwrap_or_default();
                     if namespace != target.namespace {
                         return Err(Status::bad_request(format!(
                             "spec.resourceAttributes.namespace must match namespace: {}",
@@ -41,14 +42,21 @@ impl Registry {
 
     fn review_token(&self, review: &mut Value) {
         let token = review.str_at(&["spec", "token"]).unwrap_or_default().to_owned();
-        let audiences: Vec<String> =
-            review.list_at(&["spec", "audiences"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let audiences: Vec<String> = review
+            .list_at(&["spec", "audiences"])
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         match self.special.tokens.authenticate(&token, &audiences, self, self.env.now()) {
             Ok((user, audiences)) => {
                 review.set_at(&["status", "authenticated"], true);
                 let user = serde_json::to_value(&user).unwrap_or_default();
                 review.set_at(&["status", "user"], decapod_api::value::from_json(user));
-                review.set_at(&["status", "audiences"], audiences.into_iter().map(Value::from).collect::<Vec<_>>());
+                review.set_at(
+                    &["status", "audiences"],
+                    audiences.into_iter().map(Value::from).collect::<Vec<_>>(),
+                );
             }
             Err(error) => {
                 review.set_at(&["status", "authenticated"], false);
@@ -103,7 +111,10 @@ impl Registry {
     /// The old health listing of components: always those of this process, and healthy, or nobody would be asked.
     pub(super) fn component_statuses(&self, target: &Target, request: &Request) -> Result<Reply, Status> {
         match request.verb {
-            Verb::List => Ok(Reply::List(decapod_client::List { revision: self.store.revision(), ..Default::default() })),
+            Verb::List => Ok(Reply::List(decapod_client::List {
+                revision: self.store.revision(),
+                ..Default::default()
+            })),
             _ => Err(target.not_found()),
         }
     }
@@ -111,7 +122,9 @@ impl Registry {
 
 /// The user that a SubjectAccessReview names.
 fn user_of(review: &Value) -> Result<User, Status> {
-    let texts = |value: &Value| value.as_list().unwrap_or(&[]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let texts = |value: &Value| {
+        value.as_list().unwrap_or(&[]).iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
     let user = User {
         name: review.str_at(&["spec", "user"]).unwrap_or_default().to_owned(),
         uid: review.str_at(&["spec", "uid"]).unwrap_or_default().to_owned(),

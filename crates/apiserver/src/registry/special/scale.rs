@@ -14,7 +14,13 @@ const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
 impl Registry {
     /// Reads or sets the replicas of the object.
-    pub(super) async fn scale(&self, context: &Context, target: &Target, request: &Request, body: Body) -> Result<Reply, Status> {
+    pub(super) async fn scale(
+        &self,
+        context: &Context,
+        target: &Target,
+        request: &Request,
+        body: Body,
+    ) -> Result<Reply, Status> {
         let kind = GroupVersionKind::new("autoscaling", "v1", "Scale");
         let whole = Target { subresource: String::new(), ..target.clone() };
         if request.verb == Verb::Get {
@@ -39,7 +45,11 @@ impl Registry {
                 };
                 let replicas = scale.int_at(&REPLICAS).unwrap_or(0);
                 if replicas < 0 {
-                    let cause = Cause::invalid("spec.replicas", &replicas.into(), "must be greater than or equal to 0");
+                    let cause = Cause::invalid(
+                        "spec.replicas",
+                        &replicas.into(),
+                        "must be greater than or equal to 0",
+                    );
                     return Err(Status::invalid("autoscaling", "Scale", &target.name, vec![cause]));
                 }
                 let mut new = current.clone();
@@ -67,9 +77,12 @@ fn scale_from(object: &Value) -> Value {
     scale.set_at(&["status", "replicas"], object.int_at(&["status", "replicas"]).unwrap_or(0));
     let selector = match object.at(&["spec", "selector"]) {
         // A ReplicationController's selector is a plain map of labels.
-        Some(selector) if selector.get("matchLabels").is_none() && selector.get("matchExpressions").is_none() => {
+        Some(selector)
+            if selector.get("matchLabels").is_none() && selector.get("matchExpressions").is_none() =>
+        {
             let labels = selector.as_map().into_iter().flat_map(|map| map.iter());
-            let pairs: Vec<(&str, &str)> = labels.map(|(k, v)| (k.as_str(), v.as_str().unwrap_or_default())).collect();
+            let pairs: Vec<(&str, &str)> =
+                labels.map(|(k, v)| (k.as_str(), v.as_str().unwrap_or_default())).collect();
             LabelSelector::equal(pairs).to_string()
         }
         Some(selector) => LabelSelector::from_value(selector).map(|s| s.to_string()).unwrap_or_default(),
@@ -82,7 +95,9 @@ fn scale_from(object: &Value) -> Value {
 fn patched(scale: &Value, form: PatchType, body: &Body, kind: &GroupVersionKind) -> Result<Value, Status> {
     let mut new = scale.clone();
     let patch: Value = match form {
-        PatchType::Apply => serde_json::from_slice(&super::super::draft::to_json(body, "autoscaling", "v1", "Scale")?),
+        PatchType::Apply => {
+            serde_json::from_slice(&super::super::draft::to_json(body, "autoscaling", "v1", "Scale")?)
+        }
         _ => serde_json::from_slice(&body.bytes),
     }
     .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;

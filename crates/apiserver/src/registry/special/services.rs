@@ -47,9 +47,15 @@ impl Services {
     }
 
     /// Takes what the service needs and writes it into the draft.
-    pub(super) fn reserve(&self, registry: &Registry, draft: &mut Value, old: Option<&Value>) -> Result<Reservation<'_>, Status> {
+    pub(super) fn reserve(
+        &self,
+        registry: &Registry,
+        draft: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<Reservation<'_>, Status> {
         let owner = owner(draft);
-        let mut reservation = Reservation { services: Some(self), owner: owner.clone(), addresses: vec![], ports: vec![] };
+        let mut reservation =
+            Reservation { services: Some(self), owner: owner.clone(), addresses: vec![], ports: vec![] };
         let mut guard = self.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let held = guard.get_or_insert_with(|| Held::load(registry));
         let mut causes = Vec::new();
@@ -69,7 +75,14 @@ impl Services {
         Err(Status::invalid("", "Service", name, causes))
     }
 
-    fn take_address(&self, held: &mut Held, draft: &mut Value, owner: &str, taken: &mut Reservation, causes: &mut Vec<Cause>) {
+    fn take_address(
+        &self,
+        held: &mut Held,
+        draft: &mut Value,
+        owner: &str,
+        taken: &mut Reservation,
+        causes: &mut Vec<Cause>,
+    ) {
         let wants = !matches!(draft.str_at(&["spec", "type"]), Some("ExternalName"));
         let asked = draft.str_at(&["spec", "clusterIP"]).unwrap_or_default().to_owned();
         if !wants || asked == "None" {
@@ -82,7 +95,10 @@ impl Services {
             "" => self.free_address(held),
             asked => match asked.parse::<Ipv4Addr>() {
                 Ok(address) if !self.contains(address) => {
-                    let detail = format!("failed to allocate IP {asked}: the provided IP ({asked}) is not in the valid range. The range of valid IPs is {}/{}", self.network, self.prefix_bits);
+                    let detail = format!(
+                        "failed to allocate IP {asked}: the provided IP ({asked}) is not in the valid range. The range of valid IPs is {}/{}",
+                        self.network, self.prefix_bits
+                    );
                     causes.push(Cause::invalid("spec.clusterIPs", &vec![Value::from(asked)].into(), &detail));
                     return;
                 }
@@ -95,13 +111,21 @@ impl Services {
             },
         };
         let Some(address) = address else {
-            causes.push(Cause::invalid("spec.clusterIPs", &Value::List(vec![]), "failed to allocate a serviceIP: range is full"));
+            causes.push(Cause::invalid(
+                "spec.clusterIPs",
+                &Value::List(vec![]),
+                "failed to allocate a serviceIP: range is full",
+            ));
             return;
         };
         match held.addresses.get(&address) {
             Some(holder) if holder != owner => {
                 let detail = format!("failed to allocate IP {address}: provided IP is already allocated");
-                causes.push(Cause::invalid("spec.clusterIPs", &vec![Value::from(address.to_string())].into(), &detail));
+                causes.push(Cause::invalid(
+                    "spec.clusterIPs",
+                    &vec![Value::from(address.to_string())].into(),
+                    &detail,
+                ));
                 return;
             }
             Some(_) => {}
@@ -114,7 +138,15 @@ impl Services {
         draft.set_at(&["spec", "clusterIPs"], vec![Value::from(address.to_string())]);
     }
 
-    fn take_ports(&self, held: &mut Held, draft: &mut Value, owner: &str, taken: &mut Reservation, causes: &mut Vec<Cause>, registry: &Registry) {
+    fn take_ports(
+        &self,
+        held: &mut Held,
+        draft: &mut Value,
+        owner: &str,
+        taken: &mut Reservation,
+        causes: &mut Vec<Cause>,
+        registry: &Registry,
+    ) {
         let kind = draft.str_at(&["spec", "type"]).unwrap_or("ClusterIP").to_owned();
         let allocates = draft.at(&["spec", "allocateLoadBalancerNodePorts"]) != Some(&Value::Bool(false));
         let wants = kind == "NodePort" || (kind == "LoadBalancer" && allocates);
@@ -131,19 +163,31 @@ impl Services {
                 Ok(0) => self.free_port(held, &protocol, &given, registry),
                 Ok(number) if self.ports.contains(&number) => Some(number),
                 _ => {
-                    let detail = format!("provided port is not in the valid range. The range of valid ports is {}-{}", self.ports.start(), self.ports.end());
+                    let detail = format!(
+                        "provided port is not in the valid range. The range of valid ports is {}-{}",
+                        self.ports.start(),
+                        self.ports.end()
+                    );
                     causes.push(Cause::invalid(path, &asked.into(), &detail));
                     continue;
                 }
             };
             let Some(number) = number else {
-                causes.push(Cause::invalid(path, &asked.into(), "failed to allocate a nodePort: range is full"));
+                causes.push(Cause::invalid(
+                    path,
+                    &asked.into(),
+                    "failed to allocate a nodePort: range is full",
+                ));
                 continue;
             };
             let key = (number, protocol);
             match held.ports.get(&key) {
                 Some(holder) if holder != owner => {
-                    causes.push(Cause::invalid(path, &i64::from(number).into(), "provided port is already allocated"));
+                    causes.push(Cause::invalid(
+                        path,
+                        &i64::from(number).into(),
+                        "provided port is already allocated",
+                    ));
                     continue;
                 }
                 Some(_) => {}
@@ -166,21 +210,28 @@ impl Services {
         let last = u32::try_from(size.saturating_sub(2)).ok()?;
         let band = (last / 16).clamp(STATIC_BAND_MIN, 256).min(last);
         let base = u32::from(self.network);
-        (band + 1..=last).chain(1..=band).map(|n| Ipv4Addr::from(base + n)).find(|a| !held.addresses.contains_key(a))
+        (band + 1..=last)
+            .chain(1..=band)
+            .map(|n| Ipv4Addr::from(base + n))
+            .find(|a| !held.addresses.contains_key(a))
     }
 
     /// A random free port, as upstream gives them out.
-    fn free_port(&self, held: &Held, protocol: &str, given: &[(u16, String)], registry: &Registry) -> Option<u16> {
+    fn free_port(
+        &self,
+        held: &Held,
+        protocol: &str,
+        given: &[(u16, String)],
+        registry: &Registry,
+    ) -> Option<u16> {
         let (start, end) = (*self.ports.start(), *self.ports.end());
         let size = u64::from(end - start) + 1;
         let first = registry.env.random_below(size);
-        (0..size)
-            .filter_map(|n| u16::try_from(u64::from(start) + (first + n) % size).ok())
-            .find(|port| {
-                let key = (*port, protocol.to_owned());
-                // A port given for another protocol of the same service may be shared; one of the same may not.
-                !held.ports.contains_key(&key) && !given.contains(&key)
-            })
+        (0..size).filter_map(|n| u16::try_from(u64::from(start) + (first + n) % size).ok()).find(|port| {
+            let key = (*port, protocol.to_owned());
+            // A port given for another protocol of the same service may be shared; one of the same may not.
+            !held.ports.contains_key(&key) && !given.contains(&key)
+        })
     }
 
     fn contains(&self, address: Ipv4Addr) -> bool {
@@ -245,7 +296,8 @@ impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         let Some(services) = self.services else { return };
         if let Some(held) = services.held.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_mut() {
-            held.addresses.retain(|address, holder| *holder != self.owner || !self.addresses.contains(address));
+            held.addresses
+                .retain(|address, holder| *holder != self.owner || !self.addresses.contains(address));
             held.ports.retain(|port, holder| *holder != self.owner || !self.ports.contains(port));
         }
     }

@@ -14,7 +14,12 @@ const SECONDS_DEFAULT: i64 = 3600;
 
 impl Registry {
     /// Issues a token.
-    pub(super) async fn issue_token(&self, context: &Context, target: &Target, body: Body) -> Result<Reply, Status> {
+    pub(super) async fn issue_token(
+        &self,
+        context: &Context,
+        target: &Target,
+        body: Body,
+    ) -> Result<Reply, Status> {
         let mut request = self.payload(context, target, &body)?;
         let (namespace, name) = (target.namespace.as_str(), target.name.as_str());
         let account = self.draft("", "serviceaccounts", namespace, name).ok_or_else(|| target.not_found())?;
@@ -30,8 +35,12 @@ impl Registry {
             return invalid("may not specify a duration larger than 2^32 seconds");
         }
         let binding = self.bound_object(context, target, &request)?;
-        let audiences: Vec<String> =
-            request.list_at(&["spec", "audiences"]).iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let audiences: Vec<String> = request
+            .list_at(&["spec", "audiences"])
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         let tokens = &self.special.tokens;
         let audiences = if audiences.is_empty() { tokens.default_audiences() } else { audiences };
         let now = self.env.now();
@@ -58,8 +67,15 @@ impl Registry {
     }
 
     /// The object that the token ends with, which has to be there and be the one meant.
-    fn bound_object(&self, _context: &Context, target: &Target, request: &Value) -> Result<Option<Binding>, Status> {
-        let Some(reference) = request.at(&["spec", "boundObjectRef"]).filter(|r| !r.is_empty()) else { return Ok(None) };
+    fn bound_object(
+        &self,
+        _context: &Context,
+        target: &Target,
+        request: &Value,
+    ) -> Result<Option<Binding>, Status> {
+        let Some(reference) = request.at(&["spec", "boundObjectRef"]).filter(|r| !r.is_empty()) else {
+            return Ok(None);
+        };
         let text = |field: &str| reference.str_at(&[field]).unwrap_or_default();
         let (kind, name, uid) = (text("kind"), text("name"), text("uid"));
         let (plural, namespace) = match kind {
@@ -69,10 +85,13 @@ impl Registry {
             other => return Err(Status::bad_request(format!("cannot bind token to object of type {other}"))),
         };
         let resource = self.kinds.find("", plural).ok_or_else(Status::no_such_path)?.group_resource();
-        let object = self.draft("", plural, namespace, name).ok_or_else(|| Status::not_found(&resource, name))?;
+        let object =
+            self.draft("", plural, namespace, name).ok_or_else(|| Status::not_found(&resource, name))?;
         let actual = object.str_at(&["metadata", "uid"]).unwrap_or_default();
         if !uid.is_empty() && uid != actual {
-            let why = format!("the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated");
+            let why = format!(
+                "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+            );
             return Err(Status::conflict(&resource, name, &why));
         }
         let node = match kind {
@@ -80,11 +99,15 @@ impl Registry {
             _ => None,
         };
         if kind == "Pod" && object.str_at(&["spec", "serviceAccountName"]) != Some(target.name.as_str()) {
-            let why = format!("cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.", target.name);
+            let why = format!(
+                "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                target.name
+            );
             return Err(Status::bad_request(why));
         }
         let node = node.map(|node| {
-            let uid = self.object("", "nodes", "", node).map(|node| node.uid().into_owned()).unwrap_or_default();
+            let uid =
+                self.object("", "nodes", "", node).map(|node| node.uid().into_owned()).unwrap_or_default();
             (node.to_owned(), uid)
         });
         Ok(Some(Binding { kind: kind.to_owned(), name: name.to_owned(), uid: actual.to_owned(), node }))

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::image::{ImageSpec};
-use super::sandbox::{Int64Value, NamespaceOption, PodSandboxConfig, SecurityProfile, SupplementalGroupsPolicy};
+use super::image::ImageSpec;
+use super::sandbox::{
+    Int64Value, NamespaceOption, PodSandboxConfig, SecurityProfile, SupplementalGroupsPolicy,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -321,8 +323,7 @@ pub struct StartContainerRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct StartContainerResponse {
-}
+pub struct StartContainerResponse {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StopContainerRequest {
@@ -333,8 +334,7 @@ pub struct StopContainerRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct StopContainerResponse {
-}
+pub struct StopContainerResponse {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RemoveContainerRequest {
@@ -343,8 +343,7 @@ pub struct RemoveContainerRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RemoveContainerResponse {
-}
+pub struct RemoveContainerResponse {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -490,8 +489,7 @@ pub struct UpdateContainerResourcesRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UpdateContainerResourcesResponse {
-}
+pub struct UpdateContainerResourcesResponse {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ExecSyncRequest {
@@ -562,5 +560,4 @@ pub struct ReopenContainerLogRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ReopenContainerLogResponse {
-}
+pub struct ReopenContainerLogResponse {}

@@ -111,12 +111,10 @@ pub struct RemoveImageRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RemoveImageResponse {
-}
+pub struct RemoveImageResponse {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct ImageFsInfoRequest {
-}
+pub struct ImageFsInfoRequest {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UInt64Value {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::container::{ContainerStatus};
-use super::sandbox::{PodSandboxStatus};
+use super::container::ContainerStatus;
+use super::sandbox::PodSandboxStatus;
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VersionRequest {
@@ -42,8 +42,7 @@ pub struct UpdateRuntimeConfigRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct UpdateRuntimeConfigResponse {
-}
+pub struct UpdateRuntimeConfigResponse {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RuntimeCondition {
@@ -106,8 +105,7 @@ pub struct StatusResponse {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct GetEventsRequest {
-}
+pub struct GetEventsRequest {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ContainerEventResponse {
@@ -133,8 +131,7 @@ pub enum ContainerEventType {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RuntimeConfigRequest {
-}
+pub struct RuntimeConfigRequest {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RuntimeConfigResponse {

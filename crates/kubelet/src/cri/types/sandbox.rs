@@ -189,8 +189,7 @@ pub struct StopPodSandboxRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct StopPodSandboxResponse {
-}
+pub struct StopPodSandboxResponse {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RemovePodSandboxRequest {
@@ -199,8 +198,7 @@ pub struct RemovePodSandboxRequest {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
-pub struct RemovePodSandboxResponse {
-}
+pub struct RemovePodSandboxResponse {}
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PodSandboxStatusRequest {

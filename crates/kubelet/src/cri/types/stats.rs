@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::container::{ContainerMetadata};
+use super::container::ContainerMetadata;
 use super::image::{FilesystemUsage, UInt64Value};
-use super::sandbox::{PodSandboxMetadata};
+use super::sandbox::PodSandboxMetadata;
 
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PodSandboxAttributes {

@@ -31,7 +31,13 @@ pub fn runtime(text: &str) -> PodRuntime {
         if words[0] == "sandbox" {
             let attempt = words[1].trim_start_matches('s').parse().unwrap();
             let ips = vec!["10.1.0.1".to_owned()];
-            runtime.sandboxes.push(Sandbox { id: words[1].into(), attempt, ready: words[2] == "ready", ips, ..Sandbox::default() });
+            runtime.sandboxes.push(Sandbox {
+                id: words[1].into(),
+                attempt,
+                ready: words[2] == "ready",
+                ips,
+                ..Sandbox::default()
+            });
             continue;
         }
         let (state, exit) = words[2].split_once(':').unwrap_or((words[2], "0@0"));

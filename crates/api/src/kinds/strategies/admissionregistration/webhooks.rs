@@ -1,8 +1,11 @@
 //! ValidatingWebhookConfiguration and MutatingWebhookConfiguration: who is asked about writes.
 
 use super::policy::default_selectors;
+use super::validate;
+use crate::Cause;
 use crate::kinds::strategies::fill::{each, fill, part, with};
-use crate::kinds::strategy::Strategy;
+use crate::kinds::strategies::rules::Place;
+use crate::kinds::strategy::{Strategy, Verb};
 use crate::value::Value;
 
 /// ValidatingWebhookConfiguration: who may refuse writes.
@@ -16,6 +19,12 @@ impl Strategy for ValidatingWebhooks {
         each(draft, "webhooks", default_webhook);
     }
 
+    fn validate(&self, new: &Value, _old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        let (configuration, mut out) = (Place::root(new), Vec::new());
+        validate::webhooks(&configuration.field("webhooks"), &mut out);
+        out
+    }
+
     fn allow_unconditional_update(&self) -> bool {
         false
     }
@@ -27,6 +36,12 @@ impl Strategy for MutatingWebhooks {
             default_webhook(webhook);
             fill(webhook, "reinvocationPolicy", "Never");
         });
+    }
+
+    fn validate(&self, new: &Value, _old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        let (configuration, mut out) = (Place::root(new), Vec::new());
+        validate::webhooks(&configuration.field("webhooks"), &mut out);
+        out
     }
 
     fn allow_unconditional_update(&self) -> bool {

@@ -2,6 +2,9 @@
 
 mod cron_job;
 mod job;
+mod job_spec;
+mod job_status;
+mod schedule;
 
 pub use cron_job::CronJob;
 pub use job::Job;

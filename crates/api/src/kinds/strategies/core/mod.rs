@@ -1,5 +1,7 @@
 //! The core group.
 
+pub mod claim_spec;
+mod config_map;
 mod endpoints;
 mod event;
 mod limit_range;
@@ -7,16 +9,18 @@ mod namespace;
 mod node;
 mod persistent_volume;
 mod persistent_volume_claim;
-mod pod;
+pub mod pod;
 pub mod pod_spec;
 mod pod_template;
 mod replication_controller;
+pub mod resource_names;
 mod resource_quota;
 mod secret;
 mod service;
 mod service_account;
 
-pub use endpoints::Endpoints;
+pub use config_map::ConfigMap;
+pub use endpoints::{Endpoints, endpoint_ip};
 pub use event::Event;
 pub use limit_range::LimitRange;
 pub use namespace::Namespace;
@@ -28,5 +32,5 @@ pub use pod_template::PodTemplate;
 pub use replication_controller::ReplicationController;
 pub use resource_quota::ResourceQuota;
 pub use secret::Secret;
-pub use service::Service;
+pub use service::{Service, host};
 pub use service_account::ServiceAccount;

@@ -1,6 +1,8 @@
 //! Namespace: what most objects live in (k8s.io/kubernetes/pkg/registry/core/namespace).
 
+use crate::Cause;
 use crate::kinds::strategies::fill::{fill, part, restore};
+use crate::kinds::strategies::rules::Place;
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::names;
 use crate::value;
@@ -48,6 +50,38 @@ impl Strategy for Namespace {
 
     fn check_name(&self, name: &str) -> Vec<String> {
         names::label(name)
+    }
+
+    fn validate(&self, new: &Value, _old: Option<&Value>, verb: Verb) -> Vec<Cause> {
+        let (namespace, mut out) = (Place::root(new), Vec::new());
+        let (metadata, spec) = (namespace.field("metadata"), namespace.field("spec"));
+        if verb == Verb::UpdateSubresource("status") {
+            let (status, wanted) = (
+                namespace.field("status"),
+                if metadata.field("deletionTimestamp").is_set() {
+                    ("Terminating", "may only be 'Terminating' if `deletionTimestamp` is not empty")
+                } else {
+                    ("Active", "may only be 'Active' if `deletionTimestamp` is empty")
+                },
+            );
+            let phase = status.field("phase").text();
+            if phase != wanted.0 {
+                out.push(status.field("Phase").invalid_as(phase, wanted.1));
+            }
+            return out;
+        }
+        let finalizers = spec.field("finalizers");
+        for finalizer in finalizers.items() {
+            let name = finalizer.text();
+            let mut reasons = names::qualified_name(name);
+            if !name.contains('/') && !matches!(name, "kubernetes" | "orphan" | "foregroundDeletion") {
+                reasons.push("name is neither a standard finalizer name nor is it fully qualified".into());
+            }
+            // Only the finalize subresource blames the finalizer itself.
+            let place = if verb == Verb::UpdateSubresource("finalize") { finalizer } else { finalizers };
+            out.extend(reasons.iter().map(|why| place.invalid_as(name, why)));
+        }
+        out
     }
 }
 

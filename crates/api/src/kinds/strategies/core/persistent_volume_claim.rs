@@ -1,7 +1,10 @@
 //! PersistentVolumeClaim: a request for storage.
 
+use super::claim_spec;
 use super::pod_spec::defaults::claim;
-use crate::kinds::strategies::fill::{fill, has, part, round};
+use crate::Cause;
+use crate::kinds::strategies::fill::{fill, has, parse_quantity, part, restore, round};
+use crate::kinds::strategies::rules::{Causes, Place, equal};
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::value;
 use crate::value::Value;
@@ -29,6 +32,27 @@ impl Strategy for PersistentVolumeClaim {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn validate(&self, new: &Value, old: Option<&Value>, verb: Verb) -> Vec<Cause> {
+        let (claim, mut out) = (Place::root(new), Vec::new());
+        let spec = claim.field("spec");
+        if let (Verb::UpdateSubresource(_), _) = (verb, old) {
+            let status = claim.field("status");
+            for (_, amount) in status.field("capacity").entries() {
+                if amount.quantity().is_negative() {
+                    out.push(
+                        amount.invalid_as(amount.quantity().value(), "must be a valid resource quantity"),
+                    );
+                }
+            }
+            return out;
+        }
+        claim_spec::check(&spec, &mut out);
+        if let Some(old) = old {
+            changed(&claim, old, &mut out);
+        }
+        out
     }
 }
 
@@ -63,5 +87,51 @@ fn settle_sources(spec: &mut Value, old: Option<&Value>) {
             spec.set_at(&["dataSource"], copy(spec, "dataSourceRef"));
         }
         _ => {}
+    }
+}
+
+const FIXED: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+
+/// A claim may be given its volume once, and be made larger once it is bound.
+fn changed(claim: &Place, old: &Value, out: &mut Causes) {
+    let spec = claim.field("spec");
+    let was = old.get("spec").unwrap_or(&Value::Null);
+    let mut kept = spec.value.clone();
+    if was.get("volumeName").is_none_or(Value::is_empty) {
+        kept.remove_at(&["volumeName"]);
+    }
+    if was.get("storageClassName").is_none_or(Value::is_null) {
+        kept.remove_at(&["storageClassName"]);
+    }
+    if claim.value.str_at(&["status", "phase"]) == Some("Bound") {
+        restore(&mut kept, was, &["resources", "requests", "storage"]);
+        restore(&mut kept, was, &["volumeAttributesClassName"]);
+    }
+    if !equal(&kept, was) {
+        out.push(spec.forbidden(FIXED));
+    }
+    let resources = spec.field("resources");
+    let requests = resources.field("requests");
+    let size = requests.field("storage");
+    let quantity =
+        |path: &[&str]| old.at(path).map(parse_quantity).unwrap_or(crate::quantity::Quantity::ZERO);
+    if size.quantity() < quantity(&["spec", "resources", "requests", "storage"])
+        && size.quantity() <= quantity(&["status", "capacity", "storage"])
+    {
+        out.push(size.forbidden("field can not be less than status.capacity"));
+    }
+    let mut mode = claim.field("volumeMode");
+    mode.value = spec.field("volumeMode").value;
+    mode.immutable(was.get("volumeMode"), out);
+    let class = spec.field("volumeAttributesClassName");
+    if old.at(&["status", "currentVolumeAttributesClassName"]).is_some_and(|current| !current.is_null()) {
+        if !class.is_set() {
+            let detail = "update to nil is forbidden when status.currentVolumeAttributesClassName is not nil";
+            out.push(class.forbidden(detail));
+        } else if class.text().is_empty() {
+            let detail =
+                "update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil";
+            out.push(class.forbidden(detail));
+        }
     }
 }

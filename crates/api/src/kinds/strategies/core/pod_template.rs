@@ -1,7 +1,10 @@
 //! PodTemplate: a template kept on its own.
 
 use super::pod_spec::defaults;
-use crate::kinds::strategy::Strategy;
+use super::pod_spec::validate as pod_validate;
+use crate::Cause;
+use crate::kinds::strategies::rules::Place;
+use crate::kinds::strategy::{Strategy, Verb};
 use crate::value::Value;
 
 /// PodTemplate: a template kept on its own.
@@ -14,5 +17,11 @@ impl Strategy for PodTemplate {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn validate(&self, new: &Value, _old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        let (template, mut out) = (Place::root(new), Vec::new());
+        pod_validate::template(&template.field("template"), &mut out);
+        out
     }
 }

@@ -1,6 +1,10 @@
 //! IPAddress: an address that is taken.
 
-use crate::kinds::strategy::Strategy;
+use crate::Cause;
+use crate::kinds::strategies::rules::{Place, before};
+use crate::kinds::strategy::{Strategy, Verb};
+use crate::names;
+use crate::value::Value;
 
 /// IPAddress: an address that is taken.
 pub struct IpAddress;
@@ -13,5 +17,24 @@ impl Strategy for IpAddress {
             Ok(address) => vec![format!("must be a canonical format IP address, e.g. {address}")],
             Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
         }
+    }
+
+    fn validate(&self, new: &Value, old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        let (address, mut out) = (Place::root(new), Vec::new());
+        let spec = address.field("spec");
+        let parent = spec.field("parentRef");
+        if !parent.is_set() {
+            out.push(parent.required(""));
+            return out;
+        }
+        parent.field("group").check_if_set(names::subdomain, &mut out);
+        for field in ["resource", "name"] {
+            parent.field(field).need_checked(names::path_segment, &mut out);
+        }
+        parent.field("namespace").check_if_set(names::path_segment, &mut out);
+        if old.is_some() {
+            parent.immutable(before(old, &["spec", "parentRef"]), &mut out);
+        }
+        out
     }
 }

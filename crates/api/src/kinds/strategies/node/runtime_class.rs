@@ -1,6 +1,11 @@
 //! RuntimeClass: which runtime runs a pod.
 
-use crate::kinds::strategy::Strategy;
+use crate::Cause;
+use crate::kinds::strategies::core::pod_spec::validate as pod_validate;
+use crate::kinds::strategies::rules::{Place, before};
+use crate::kinds::strategy::{Strategy, Verb};
+use crate::names;
+use crate::value::Value;
 
 /// RuntimeClass: which runtime runs a pod.
 pub struct RuntimeClass;
@@ -12,5 +17,21 @@ impl Strategy for RuntimeClass {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn validate(&self, new: &Value, old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        let (class, mut out) = (Place::root(new), Vec::new());
+        let handler = class.field("handler");
+        handler.need_checked(names::label, &mut out);
+        if old.is_some() {
+            handler.immutable(before(old, &["handler"]), &mut out);
+        }
+        if class.field("overhead").is_set() {
+            pod_validate::requirements_of_overhead(&class.field("overhead"), &mut out);
+        }
+        let scheduling = class.field("scheduling");
+        scheduling.field("nodeSelector").labels(&mut out);
+        pod_validate::scheduling::tolerations(&scheduling.field("tolerations"), &mut out);
+        out
     }
 }

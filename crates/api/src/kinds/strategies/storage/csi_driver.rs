@@ -1,6 +1,8 @@
 //! CSIDriver: what a storage driver can do.
 
+use crate::Cause;
 use crate::kinds::strategies::fill::{count_change, fill, fill_zero, part, same};
+use crate::kinds::strategies::rules::{Place, Seen, before};
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::value::Value;
 
@@ -31,5 +33,34 @@ impl Strategy for CsiDriver {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn validate(&self, new: &Value, old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        let (driver, mut out) = (Place::root(new), Vec::new());
+        let spec = driver.field("spec");
+        let metadata = driver.field("metadata");
+        if metadata.field("name").text().len() > 63 {
+            out.push(Cause::too_long("metadata.name", 63));
+        }
+        spec.field("fsGroupPolicy").one_of_if_set(&["File", "None", "ReadWriteOnceWithFSType"], &mut out);
+        let modes = spec.field("volumeLifecycleModes");
+        modes.items().for_each(|mode| mode.one_of(&["Ephemeral", "Persistent"], &mut out));
+        let mut seen = Seen::default();
+        for request in spec.field("tokenRequests").items() {
+            let audience = request.field("audience");
+            if seen.again(request.value.str_at(&["audience"]).unwrap_or_default()) {
+                out.push(audience.duplicate());
+            }
+            let seconds = request.field("expirationSeconds");
+            if seconds.is_set() && seconds.int() < 600 {
+                out.push(seconds.invalid("may not specify a duration less than 10 minutes"));
+            }
+        }
+        if old.is_some() {
+            for field in ["attachRequired", "volumeLifecycleModes"] {
+                spec.field(field).immutable(before(old, &["spec", field]), &mut out);
+            }
+        }
+        out
     }
 }

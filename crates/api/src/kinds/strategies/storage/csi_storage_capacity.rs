@@ -1,6 +1,10 @@
 //! CSIStorageCapacity: how much storage is left.
 
-use crate::kinds::strategy::Strategy;
+use crate::Cause;
+use crate::kinds::strategies::rules::{NEGATIVE, Place};
+use crate::kinds::strategy::{Strategy, Verb};
+use crate::names;
+use crate::value::Value;
 
 /// CSIStorageCapacity: how much storage is left.
 pub struct CsiStorageCapacity;
@@ -8,5 +12,22 @@ pub struct CsiStorageCapacity;
 impl Strategy for CsiStorageCapacity {
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn validate(&self, new: &Value, old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        let (capacity, mut out) = (Place::root(new), Vec::new());
+        capacity.field("storageClassName").check(names::subdomain, &mut out);
+        capacity.field("nodeTopology").label_selector(&mut out);
+        for field in ["capacity", "maximumVolumeSize"] {
+            if capacity.field(field).quantity().is_negative() {
+                out.push(capacity.field(field).invalid(NEGATIVE));
+            }
+        }
+        if let Some(old) = old {
+            for field in ["nodeTopology", "storageClassName"] {
+                capacity.field(field).immutable(old.get(field), &mut out);
+            }
+        }
+        out
     }
 }

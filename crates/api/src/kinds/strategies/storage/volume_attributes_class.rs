@@ -1,6 +1,11 @@
 //! VolumeAttributesClass: what of a volume may be changed.
 
-use crate::kinds::strategy::Strategy;
+use super::storage_class::parameters;
+use crate::Cause;
+use crate::kinds::strategies::core::pod_spec::validate::driver_name;
+use crate::kinds::strategies::rules::Place;
+use crate::kinds::strategy::{Strategy, Verb};
+use crate::value::Value;
 
 /// VolumeAttributesClass: what of a volume may be changed.
 pub struct VolumeAttributesClass;
@@ -8,5 +13,21 @@ pub struct VolumeAttributesClass;
 impl Strategy for VolumeAttributesClass {
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn validate(&self, new: &Value, old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+        let (class, mut out) = (Place::root(new), Vec::new());
+        driver_name(&class.field("driverName"), &mut out);
+        let values = class.field("parameters");
+        parameters(&values, &mut out);
+        if values.is_empty() {
+            out.push(values.required("must contain at least one key/value pair"));
+        }
+        if let Some(old) = old {
+            for field in ["driverName", "parameters"] {
+                class.field(field).immutable(old.get(field), &mut out);
+            }
+        }
+        out
     }
 }

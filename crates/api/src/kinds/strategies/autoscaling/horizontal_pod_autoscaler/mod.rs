@@ -1,8 +1,11 @@
 //! HorizontalPodAutoscaler: replicas that follow the load (k8s.io/kubernetes/pkg/apis/autoscaling).
 
 mod convert;
+mod validate;
 
+use crate::Cause;
 use crate::kinds::strategies::fill::{fill, fill_zero, has, part, with};
+use crate::kinds::strategies::rules::Place;
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::value;
 use crate::value::Value;
@@ -20,6 +23,15 @@ impl Strategy for HorizontalPodAutoscaler {
     /// An absent metric means one of the CPU; that is no default of v1, so it waits for the stored version.
     fn prepare(&self, new: &mut Value, _old: Option<&Value>, _verb: Verb) {
         fill_zero(part(new, "spec"), "metrics", convert::default_metrics());
+    }
+
+    fn validate(&self, new: &Value, _old: Option<&Value>, verb: Verb) -> Vec<Cause> {
+        let (autoscaler, mut out) = (Place::root(new), Vec::new());
+        match verb {
+            Verb::UpdateSubresource(_) => validate::status(&autoscaler, &mut out),
+            _ => validate::spec(&autoscaler.field("spec"), &mut out),
+        }
+        out
     }
 
     fn convert(&self, draft: &mut Value, from: &str, to: &str) -> bool {

@@ -2,10 +2,15 @@
 
 mod defaults;
 mod prepare;
+mod validate;
 
+use crate::Cause;
+use crate::kinds::strategies::rules::Place;
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::names;
 use crate::value::Value;
+
+pub use validate::host;
 
 /// Service: one name and address for many pods.
 pub struct Service;
@@ -19,6 +24,15 @@ impl Strategy for Service {
         if matches!(verb, Verb::Create | Verb::Update) {
             prepare::service(new, old);
         }
+    }
+
+    fn validate(&self, new: &Value, old: Option<&Value>, verb: Verb) -> Vec<Cause> {
+        let (service, mut out) = (Place::root(new), Vec::new());
+        match verb {
+            Verb::UpdateSubresource(_) => validate::status(&service, &mut out),
+            _ => validate::service(&service, old, &mut out),
+        }
+        out
     }
 
     fn allow_create_on_update(&self) -> bool {

@@ -1,0 +1,273 @@
+//! Types as OpenAPI schemas, from the facts of [`Schema`]. Without descriptions: the facts hold no prose.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use decapod_api::meta::{GroupVersion, GroupVersionKind};
+use decapod_api::schema::{Field, ListType, META_V1, Schema, SchemaOr, Shape, TypeId};
+use serde_json::{Map, Value as Json, json};
+
+/// The version of OpenAPI that a document is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Version 2, which has no alternatives; upstream leaves out defaults.
+    V2,
+    /// Version 3.
+    V3,
+}
+
+/// The schemas that a document refers to, and all that they refer to.
+pub struct Schemas {
+    dialect: Dialect,
+    /// The group version that a document is about; all, if there is none.
+    home: Option<GroupVersion>,
+    found: BTreeMap<String, Json>,
+    pending: Vec<TypeId>,
+}
+
+/// The kinds of meta/v1 that belong to every group version.
+const EVERYWHERE: [&str; 2] = ["DeleteOptions", "WatchEvent"];
+
+// === impl Schemas ===
+
+impl Schemas {
+    /// None yet.
+    pub fn new(dialect: Dialect, home: Option<GroupVersion>) -> Schemas {
+        Schemas { dialect, home, found: BTreeMap::new(), pending: Vec::new() }
+    }
+
+    /// Where the schemas are in the document.
+    fn prefix(&self) -> &'static str {
+        match self.dialect {
+            Dialect::V2 => "#/definitions/",
+            Dialect::V3 => "#/components/schemas/",
+        }
+    }
+
+    /// A reference to the schema of a kind; any object, if the kind has none.
+    pub fn of_kind(&mut self, kind: &GroupVersionKind) -> Json {
+        let schema = Schema::builtin();
+        match schema.kind(&kind.group, &kind.version, &kind.kind) {
+            Some(kind) => self.reference(kind.ty),
+            None => json!({"type": "object"}),
+        }
+    }
+
+    /// A reference to a type of meta/v1.
+    pub fn of_meta(&mut self, name: &str) -> Json {
+        match Schema::builtin().id_of(&format!("{META_V1}.{name}")) {
+            Some(id) => self.reference(id),
+            None => self.special(&format!("{META_V1}.{name}"), json!({"type": "object"})),
+        }
+    }
+
+    /// A reference to a type.
+    fn reference(&mut self, id: TypeId) -> Json {
+        let name = Schema::builtin().resolve(id).ty.full_name();
+        let reference = json!({"$ref": format!("{}{name}", self.prefix())});
+        if let Entry::Vacant(place) = self.found.entry(name) {
+            place.insert(Json::Null);
+            self.pending.push(id);
+        }
+        reference
+    }
+
+    /// A reference to a schema that is no struct of ours.
+    fn special(&mut self, name: &str, schema: Json) -> Json {
+        self.found.insert(name.to_owned(), schema);
+        json!({"$ref": format!("{}{name}", self.prefix())})
+    }
+
+    /// All schemas by their names.
+    pub fn finish(mut self) -> Json {
+        while let Some(id) = self.pending.pop() {
+            let schema = self.object(id);
+            self.found.insert(Schema::builtin().resolve(id).ty.full_name(), schema);
+        }
+        Json::Object(self.found.into_iter().collect())
+    }
+
+    fn object(&mut self, id: TypeId) -> Json {
+        let ty = Schema::builtin().resolve(id).ty;
+        let mut schema = json!({"type": "object"});
+        let properties: Map<String, Json> =
+            ty.fields.iter().map(|field| (field.name.to_string(), self.property(field))).collect();
+        if !properties.is_empty() {
+            schema["properties"] = properties.into();
+        }
+        let required: Vec<&str> =
+            ty.fields.iter().filter(|field| field.required).map(|field| field.name.as_str()).collect();
+        if !required.is_empty() {
+            schema["required"] = required.into();
+        }
+        if ty.atomic {
+            schema["x-kubernetes-map-type"] = "atomic".into();
+        }
+        let kinds = self.kinds(id);
+        if !kinds.is_empty() {
+            schema["x-kubernetes-group-version-kind"] = kinds.into();
+        }
+        schema
+    }
+
+    /// The kinds that a type is.
+    fn kinds(&self, id: TypeId) -> Vec<Json> {
+        let all = Schema::builtin().kinds();
+        let json = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+        let mut kinds = Vec::new();
+        for kind in all.iter().filter(|kind| kind.ty == id) {
+            let name = kind.gvk.kind.as_ref();
+            if kind.gvk.group != "meta.k8s.io" {
+                kinds.push(json(&kind.gvk.group, &kind.gvk.version, name));
+                continue;
+            }
+            // What all groups share counts as the core group's.
+            kinds.push(json("", &kind.gvk.version, name));
+            if EVERYWHERE.contains(&name) {
+                let mut others: Vec<(&str, &str)> = match &self.home {
+                    Some(home) => vec![(&home.group, &home.version)],
+                    None => all
+                        .iter()
+                        .filter(|kind| kind.served)
+                        .map(|kind| (&*kind.gvk.group, &*kind.gvk.version))
+                        .collect(),
+                };
+                others.dedup();
+                others.retain(|(group, _)| !group.is_empty());
+                kinds.extend(others.into_iter().map(|(group, version)| json(group, version, name)));
+            }
+        }
+        kinds
+    }
+
+    fn property(&mut self, field: &Field) -> Json {
+        let mut property = self.shape(&field.shape, field.items_zero_default);
+        // Version 3 knows nothing beside a reference.
+        if self.dialect == Dialect::V3 && property.get("$ref").is_some() {
+            property = json!({"allOf": [property]});
+        }
+        if let Some(format) = &field.format {
+            property["format"] = format.as_ref().into();
+        }
+        let values: Vec<Json> = field.enum_values().map(|value| Json::String(value.into_owned())).collect();
+        if !values.is_empty() {
+            match (&field.shape, property.get("items").is_some()) {
+                (Shape::Map(_), _) => property["additionalProperties"]["enum"] = values.into(),
+                (_, true) => property["items"]["enum"] = values.into(),
+                (_, false) => property["enum"] = values.into(),
+            }
+        }
+        if self.dialect == Dialect::V3 {
+            match &field.default {
+                Some(text) => property["default"] = serde_json::from_str(text).unwrap_or_default(),
+                None if field.zero_default => property["default"] = zero(&field.shape),
+                None => {}
+            }
+        }
+        extend(&mut property, field);
+        property
+    }
+
+    fn shape(&mut self, shape: &Shape, items_zero: bool) -> Json {
+        const APIMACHINERY: &str = "io.k8s.apimachinery.pkg";
+        const APIEXTENSIONS: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1";
+        let v3 = self.dialect == Dialect::V3;
+        let time = || json!({"type": "string", "format": "date-time"});
+        match shape {
+            Shape::Bool => json!({"type": "boolean"}),
+            Shape::Int32 => json!({"type": "integer", "format": "int32"}),
+            Shape::Int64 => json!({"type": "integer", "format": "int64"}),
+            Shape::Float => json!({"type": "number", "format": "double"}),
+            Shape::String => json!({"type": "string"}),
+            Shape::Bytes => json!({"type": "string", "format": "byte"}),
+            Shape::Time => self.special(&format!("{META_V1}.Time"), time()),
+            Shape::MicroTime => self.special(&format!("{META_V1}.MicroTime"), time()),
+            Shape::FieldsV1 => self.special(&format!("{META_V1}.FieldsV1"), json!({"type": "object"})),
+            Shape::Raw => {
+                self.special(&format!("{APIMACHINERY}.runtime.RawExtension"), json!({"type": "object"}))
+            }
+            Shape::Quantity => {
+                let schema = if v3 {
+                    json!({"oneOf": [{"type": "string"}, {"type": "number"}]})
+                } else {
+                    json!({"type": "string"})
+                };
+                self.special(&format!("{APIMACHINERY}.api.resource.Quantity"), schema)
+            }
+            Shape::IntOrString => {
+                let mut schema = if v3 {
+                    json!({"oneOf": [{"type": "integer"}, {"type": "string"}]})
+                } else {
+                    json!({"type": "string"})
+                };
+                schema["format"] = "int-or-string".into();
+                self.special(&format!("{APIMACHINERY}.util.intstr.IntOrString"), schema)
+            }
+            Shape::Json => self.special(&format!("{APIEXTENSIONS}.JSON"), json!({})),
+            Shape::Any => json!({"type": "object"}),
+            Shape::Struct(id) => self.reference(*id),
+            Shape::SchemaOr(or, _) => {
+                let name = match or {
+                    SchemaOr::Bool => "JSONSchemaPropsOrBool",
+                    SchemaOr::Array => "JSONSchemaPropsOrArray",
+                    SchemaOr::Strings => "JSONSchemaPropsOrStringArray",
+                };
+                self.special(&format!("{APIEXTENSIONS}.{name}"), json!({}))
+            }
+            Shape::List(of) | Shape::Wrapped(of) => {
+                json!({"type": "array", "items": self.item(of, items_zero)})
+            }
+            Shape::Map(of) => json!({"type": "object", "additionalProperties": self.item(of, items_zero)}),
+        }
+    }
+
+    /// What a list or map holds; the default of lists within lists is that of the innermost items.
+    fn item(&mut self, shape: &Shape, zero_default: bool) -> Json {
+        let mut item = self.shape(shape, zero_default);
+        let nested = matches!(shape, Shape::List(_) | Shape::Wrapped(_) | Shape::Map(_));
+        if self.dialect == Dialect::V3 && zero_default && !nested {
+            if item.get("$ref").is_some() {
+                item = json!({"allOf": [item]});
+            }
+            item["default"] = zero(shape);
+        }
+        item
+    }
+}
+
+/// The extensions that patches and apply go by.
+fn extend(property: &mut Json, field: &Field) {
+    if let Some(list_type) = field.list_type {
+        property["x-kubernetes-list-type"] = match list_type {
+            ListType::Atomic => "atomic",
+            ListType::Set => "set",
+            ListType::Map => "map",
+        }
+        .into();
+    }
+    let keys: Vec<&str> = field.list_keys().collect();
+    if !keys.is_empty() {
+        property["x-kubernetes-list-map-keys"] = keys.into();
+    }
+    if field.atomic {
+        property["x-kubernetes-map-type"] = "atomic".into();
+    }
+    if let Some(patch) = &field.patch {
+        if !patch.strategy.is_empty() {
+            property["x-kubernetes-patch-strategy"] = patch.strategy.as_ref().into();
+        }
+        if !patch.key.is_empty() {
+            property["x-kubernetes-patch-merge-key"] = patch.key.as_ref().into();
+        }
+    }
+}
+
+/// The zero value of a shape.
+fn zero(shape: &Shape) -> Json {
+    match shape {
+        Shape::Bool => false.into(),
+        Shape::Int32 | Shape::Int64 | Shape::Float => 0.into(),
+        Shape::String | Shape::Bytes => "".into(),
+        _ => json!({}),
+    }
+}

@@ -1,0 +1,167 @@
+//! Cells, and how they are computed from an object.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::functions;
+use super::json::Json;
+use super::path::Path;
+
+/// What is in one column of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// A text.
+    Text(Cow<'a, str>),
+    /// An integer.
+    Int(i64),
+    /// A number or flag, as its JSON.
+    Raw(&'a [u8]),
+}
+
+/// An object, and when it is looked at.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// The object.
+    pub object: Json<'a>,
+    /// The wall clock's time.
+    pub now: Timestamp,
+}
+
+/// Computes a cell; `None` is for what is absent.
+pub type Function = for<'a> fn(&Row<'a>, &[Path]) -> Option<Cell<'a>>;
+
+/// How a cell comes about: see `columns.txt`.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    how: How,
+    /// What the cell is when all that it is made of is absent.
+    absent: Cell<'static>,
+}
+
+#[derive(Clone, Debug)]
+enum How {
+    Path(Path),
+    Template(Vec<Piece>),
+    Function(Function, Vec<Path>),
+}
+
+#[derive(Clone, Debug)]
+enum Piece {
+    Text(&'static str),
+    /// A value, and what is shown in its place when it is absent.
+    Value(Path, &'static str),
+}
+
+// === impl Cell ===
+
+impl<'a> Cell<'a> {
+    /// A text.
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Cell<'a> {
+        Cell::Text(text.into())
+    }
+
+    /// Writes it as JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            // A text always has a JSON form.
+            Cell::Text(text) => serde_json::to_writer(out, text).unwrap_or_default(),
+            Cell::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
+            Cell::Raw(raw) => out.extend_from_slice(raw),
+        }
+    }
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// Reads what `columns.txt` says of a column of this type.
+    pub fn parse(text: &'static str, kind: &str) -> Result<Rule, String> {
+        let (how, absent) = match text.split_once(" ?? ") {
+            Some((how, absent)) => (how, literal(absent)),
+            None if text.starts_with("age(") => (text, Cell::text("<unknown>")),
+            None => (text, zero(kind)),
+        };
+        let path = |text: &str| Path::parse(text).map_err(|error| format!("{text}: {error}"));
+        let how = match how.split_once('(') {
+            _ if how.starts_with('.') => How::Path(path(how)?),
+            _ if how.contains('{') => How::Template(pieces(how)?),
+            function => {
+                let (name, arguments) = function.unwrap_or((how, ")"));
+                let arguments =
+                    arguments.strip_suffix(')').ok_or_else(|| format!("{how}: no closing bracket"))?;
+                let arguments = arguments.split(", ").filter(|argument| !argument.is_empty()).map(path);
+                let function = functions::named(name).ok_or_else(|| format!("no function {name}"))?;
+                How::Function(function, arguments.collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(Rule { how, absent })
+    }
+
+    /// The cell of an object.
+    pub fn cell<'a>(&self, row: &Row<'a>) -> Cell<'a> {
+        let found = match &self.how {
+            How::Path(path) => value(path.first(row.object)),
+            How::Function(function, paths) => function(row, paths),
+            How::Template(pieces) => filled(pieces, row.object),
+        };
+        found.unwrap_or_else(|| self.absent.clone())
+    }
+}
+
+/// A value as it is: texts as texts, numbers and flags as their JSON.
+fn value(json: Json<'_>) -> Option<Cell<'_>> {
+    let raw = json.raw()?;
+    Some(match json.text() {
+        Some(text) => Cell::Text(text),
+        None => Cell::Raw(raw),
+    })
+}
+
+fn filled<'a>(pieces: &[Piece], object: Json<'a>) -> Option<Cell<'a>> {
+    let (mut text, mut found, mut without) = (String::new(), false, true);
+    for piece in pieces {
+        match piece {
+            Piece::Text(piece) => text.push_str(piece),
+            Piece::Value(path, absent) => {
+                let shown = path.first(object).shown();
+                found |= shown.is_some();
+                without &= absent.is_empty();
+                text.push_str(&shown.unwrap_or(Cow::Borrowed(absent)));
+            }
+        }
+    }
+    (found || !without).then(|| Cell::text(text))
+}
+
+/// The pieces of a text such as `{.a:0}/{.b:0}`.
+fn pieces(text: &'static str) -> Result<Vec<Piece>, String> {
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while let Some((before, after)) = rest.split_once('{') {
+        let (inside, after) = after.split_once('}').ok_or_else(|| format!("{text}: no closing brace"))?;
+        let (path, absent) = inside.split_once(':').unwrap_or((inside, ""));
+        pieces.push(Piece::Text(before));
+        pieces.push(Piece::Value(Path::parse(path).map_err(|error| format!("{path}: {error}"))?, absent));
+        rest = after;
+    }
+    pieces.push(Piece::Text(rest));
+    Ok(pieces)
+}
+
+/// What follows `??`: a number, a flag, a quoted text, or a text.
+fn literal(text: &'static str) -> Cell<'static> {
+    match text {
+        "true" | "false" => Cell::Raw(text.as_bytes()),
+        _ if text.parse::<i64>().is_ok() => Cell::Raw(text.as_bytes()),
+        _ => Cell::text(text.trim_matches('"')),
+    }
+}
+
+/// What an absent value of a column's type is.
+fn zero(kind: &str) -> Cell<'static> {
+    match kind {
+        "integer" | "number" => Cell::Raw(b"0"),
+        "boolean" => Cell::Raw(b"false"),
+        _ => Cell::text(""),
+    }
+}

@@ -1,0 +1,74 @@
+//! Where things are: everything under one folder.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+
+/// The folder of a cluster.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The folder itself.
+    pub data: PathBuf,
+}
+
+impl Paths {
+    /// CNI's configuration.
+    pub fn cni_conf(&self) -> PathBuf {
+        self.data.join("cni/net.d")
+    }
+
+    /// CNI's plugins.
+    pub fn cni_bin(&self) -> PathBuf {
+        self.data.join("cni/bin")
+    }
+
+    /// Leases of pod addresses.
+    pub fn leases(&self) -> PathBuf {
+        self.data.join("cni/leases")
+    }
+
+    /// Logs of containers.
+    pub fn pod_logs(&self) -> PathBuf {
+        self.data.join("pod-logs")
+    }
+
+    /// Manifests of static pods.
+    pub fn manifests(&self) -> PathBuf {
+        self.data.join("manifests")
+    }
+
+    /// What was changed about the machine.
+    pub fn ledger(&self) -> PathBuf {
+        self.data.join("ledger.json")
+    }
+
+    /// The kubeconfig of the administrator.
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.data.join("admin.kubeconfig")
+    }
+
+    /// The process that runs the cluster.
+    pub fn pid(&self) -> PathBuf {
+        self.data.join("decapod.pid")
+    }
+
+    /// Its log, when it runs in the background.
+    pub fn log(&self) -> PathBuf {
+        self.data.join("decapod.log")
+    }
+
+    /// Makes the folders.
+    pub fn make(&self) -> Result<(), Error> {
+        make_dir(&self.data, 0o700)?;
+        for dir in [self.cni_conf(), self.cni_bin(), self.pod_logs(), self.manifests()] {
+            make_dir(&dir, 0o755)?;
+        }
+        Ok(())
+    }
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|source| Error::File { path: path.to_owned(), source })
+}

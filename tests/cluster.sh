@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# A stranger's first minutes: a cluster comes up, runs pods that are probed, served and named, and goes away without a
+# trace. Needs root. Nothing else may run a cluster of ours on the machine meanwhile.
+. "$(dirname "$0")/lib.sh"
+
+DATA="$WORK/data"
+export KUBECONFIG="$WORK/kubeconfig"
+RUNTIME=$("$ROOT/scripts/runtime.sh" 2>/dev/null)
+IMAGES=$("$ROOT/conformance/images/build.sh" agnhost busybox | grep -E '/(agnhost-2[.]63|busybox-1[.]37).*tar$')
+AGNHOST=registry.k8s.io/e2e-test-images/agnhost:2.63.0
+BUSYBOX=registry.k8s.io/e2e-test-images/busybox:1.37.0-1
+k() { timeout 60 "$KUBECTL" "$@"; }
+up() { "$DECAPOD" up --detach --data-dir "$DATA" --kubeconfig "$KUBECONFIG" --port 16561 --kubelet-port 16562 --node-name one ${RUNTIME:+--runtime-dir "$RUNTIME"}; }
+cleanup() { "$DECAPOD" uninstall --data-dir "$DATA" --kubeconfig "$KUBECONFIG" >/dev/null 2>&1 || true; }
+
+# What the machine looks like: links, rules, mounts, namespaces, control groups, settings, files.
+machine() (
+  set +e +o pipefail
+  ip -o link | awk -F': ' '{print "link", $2}' | sort
+  nft list tables | sort
+  awk '{print "mount", $5}' /proc/self/mountinfo | sort
+  ls /run/netns 2>/dev/null | sed 's/^/netns /'
+  find /sys/fs/cgroup -maxdepth 2 -name 'kubepods*' | sort
+  for name in net/ipv4/ip_forward net/ipv4/conf/all/rp_filter net/bridge/bridge-nf-call-iptables; do
+    [ -e "/proc/sys/$name" ] && echo "sysctl $name $(cat /proc/sys/$name)"
+  done
+  find /etc/cni /opt/cni /var/lib/decapod /var/lib/containerd /run/containerd 2>/dev/null | sort
+  # Processes of ours: whoever has the folder in its command line.
+  pgrep -af "$DATA" | grep -v pgrep | sed 's/^/process /'
+  true
+)
+
+machine >"$WORK/before"
+began=$(date +%s%N)
+check "up" up
+echo "up to ready: $((($(date +%s%N) - began) / 1000000)) ms"
+expect "the node" " Ready " k get nodes
+for image in $IMAGES; do
+  check "import $image" "$DECAPOD" images import --data-dir "$DATA" ${RUNTIME:+--runtime-dir "$RUNTIME"} "$image"
+done
+
+check "config map" k create configmap conf --from-literal=greeting=hello
+check "secret" k create secret generic hidden --from-literal=word=xyzzy
+check "deployment and service" k apply -f - <<YAML
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: $AGNHOST
+        args: [netexec, --http-port=8080]
+        ports: [{containerPort: 8080}]
+        readinessProbe: {httpGet: {path: /hostname, port: 8080}, periodSeconds: 1}
+        livenessProbe: {httpGet: {path: /hostname, port: 8080}}
+        volumeMounts: [{name: conf, mountPath: /conf}, {name: hidden, mountPath: /hidden}]
+      volumes:
+      - {name: conf, configMap: {name: conf}}
+      - {name: hidden, secret: {secretName: hidden}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+YAML
+check "rollout" k rollout status deployment/web --timeout=60s
+pod=$(k get pods -l app=web -o 'jsonpath={.items[0].metadata.name}')
+expect "logs" "Started HTTP server" k logs "$pod"
+expect "exec, config map and secret" "helloxyzzy" k exec "$pod" -- cat /conf/greeting /hidden/word
+expect "exec with input" "typed" bash -c "echo typed | timeout 20 '$KUBECTL' exec -i '$pod' -- cat"
+expect "exit code" "exit code 3" k exec "$pod" -- sh -c 'exit 3'
+expect "exec on a terminal" "tty" script -qec "timeout 20 '$KUBECTL' exec -it '$pod' -- echo tty" /dev/null
+echo copied >"$WORK/file"
+check "cp" k cp "$WORK/file" "$pod:/tmp/file"
+expect "copied" "copied" k exec "$pod" -- cat /tmp/file
+k port-forward "pod/$pod" 16563:8080 >/dev/null 2>&1 &
+STARTED+=($!)
+eventually 10 "port-forward" curl -sf -m 2 http://127.0.0.1:16563/hostname
+expect "describe" "Started" k describe pod "$pod"
+node_port=$(k get service web -o 'jsonpath={.spec.ports[0].nodePort}')
+address=$(k get node one -o 'jsonpath={.status.addresses[0].address}')
+eventually 10 "node port" curl -sf -m 2 "http://$address:$node_port/hostname"
+check "a client" k run client --image=$BUSYBOX --restart=Never --command -- sh -c 'trap exit TERM; while true; do sleep 1; done'
+check "the client runs" k wait --for=condition=Ready pod/client --timeout=30s
+expect "by name" "web-" k exec client -- wget -qO- http://web/hostname
+expect "DNS" "kubernetes.default.svc.cluster.local" k exec client -- nslookup kubernetes.default.svc.cluster.local
+check "scale" k scale deployment web --replicas=4
+check "scaled" k rollout status deployment/web --timeout=60s
+check "a bad image" k set image deployment/web web=$AGNHOST-nope
+check "undo" k rollout undo deployment/web
+check "undone" k rollout status deployment/web --timeout=60s
+check "a job" k create job once --image=$BUSYBOX -- echo done
+check "the job completes" k wait --for=condition=complete job/once --timeout=30s
+check "a pod that crashes" k run crash --image=$BUSYBOX --command -- false
+eventually 30 "back-off" bash -c "timeout 10 '$KUBECTL' get pod crash | grep -E 'CrashLoopBackOff|Error'"
+
+# The process may die: the containers go on, and are found again.
+containers() { k get pods -l app=web -o 'jsonpath={range .items[*]}{.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{"\n"}{end}' | sort; }
+containers >"$WORK/containers"
+kill -9 "$(cat "$DATA/decapod.pid")"
+check "up again" up
+eventually 20 "the same containers" bash -c "diff <($(declare -f containers k); KUBECTL='$KUBECTL'; containers) '$WORK/containers'"
+
+check "delete" k delete pod client --wait
+check "status" "$DECAPOD" status --data-dir "$DATA"
+pid=$(cat "$DATA/decapod.pid")
+echo "memory of the node: $(awk '/VmRSS/ {print $2}' "/proc/$pid/status") kB"
+check "uninstall" "$DECAPOD" uninstall --data-dir "$DATA" --kubeconfig "$KUBECONFIG"
+machine >"$WORK/after"
+diff -u "$WORK/before" "$WORK/after" >&2 || fail "uninstall leaves something behind"
+[ ! -e "$KUBECONFIG" ] || fail "uninstall leaves the context"
+PASSED=$((PASSED + 1))

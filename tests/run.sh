@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Everything that CI runs, stage by stage; each prints its seconds. DECAPOD_TEST_FULL=1 runs the long counts.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+stage() {
+  local name=$1 began=$SECONDS
+  shift
+  echo "=== $name"
+  if ! "$@"; then
+    echo "=== $name FAILED after $((SECONDS - began)) s"
+    exit 1
+  fi
+  echo "=== $name: $((SECONDS - began)) s"
+}
+
+unit_tests() {
+  DECAPOD_API_TESTDATA=$(cargo xtask testdata) cargo test --workspace --features decapod-api/testdata
+}
+
+packages() {
+  scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl
+}
+
+# Upstream's programs first: they are built once and kept.
+upstream() {
+  conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler agnhost >/dev/null
+  scripts/runtime.sh >/dev/null
+  conformance/images/build.sh agnhost busybox >/dev/null
+}
+
+stage "packages" packages
+stage "upstream programs and images" upstream
+stage "format" cargo fmt --all --check
+stage "schema facts are fresh" cargo xtask schema --check
+stage "house rules" cargo xtask tidy
+stage "unit and property tests" unit_tests
+stage "build" cargo build --package decapod
+stage "API server with kubectl" tests/apiserver.sh
+stage "API server beside upstream's" tests/beside-upstream.sh
+stage "crash: kill -9 of the API server" tests/crash.sh
+stage "bad input" tests/bad-input.sh
+stage "cluster: a stranger's first minutes" tests/cluster.sh
+echo "all stages: $SECONDS s"
