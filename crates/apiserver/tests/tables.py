@@ -6,6 +6,7 @@
     tables.py http://127.0.0.1:8101 http://127.0.0.1:8102
 
 The objects go into the namespace `tables`. Descriptions are ours and not compared; ages are compared by their shape.
+What controllers write, and the servers' own addresses, differ where they do.
 Prints the differences; the exit code says whether there are any.
 """
 import json
@@ -16,6 +17,8 @@ import urllib.request
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 AGE = re.compile(r"\d+[smhdy](\d+[smhd])?$")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT")
+UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CONTAINER = {"name": "c", "image": "i"}
 TEMPLATE = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [CONTAINER, {"name": "d", "image": "j"}]}}
 SELECTOR = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "a"]}]}
@@ -199,7 +202,12 @@ def columns(table):
 def rows(table):
     # Cells beyond the columns are shown by no client.
     width = len(table["columnDefinitions"])
-    cell = lambda value: "AGE" if isinstance(value, str) and (AGE.match(value) or re.match(r"\d{4}-\d\d-\d\dT", value)) else value
+
+    def cell(value):
+        if not isinstance(value, str):
+            return value
+        return "AGE" if AGE.match(value) or TIME.match(value) else UID.sub("UID", value)
+
     show = lambda row: ([cell(value) for value in row["cells"][:width]], row.get("conditions"), row["object"]["kind"])
     return {(row["object"]["metadata"].get("namespace", ""), row["object"]["metadata"]["name"]): show(row) for row in table["rows"] or []}
 

@@ -110,6 +110,7 @@ fn kinds(schema: &mut Schema, lines: &[&'static str]) -> Result<(), FactsError> 
                 let gvk = GroupVersionKind::new(group, version, kind);
                 kinds.push(Kind { gvk, ty, list: words.next() == Some("list"), served });
             }
+            Some("#") => {}
             _ => break,
         }
     }

@@ -6,7 +6,8 @@ use decapod_api::kinds::Resource;
 use decapod_api::meta::GroupVersion;
 use serde_json::{Map, Value as Json, json};
 
-use super::operations::{self, Content, Operation, Parameter, PathItem};
+use super::operation::{Content, Operation, Parameter};
+use super::operations::{self, PathItem};
 use super::schemas::{Dialect, Schemas};
 
 /// The group version that a document is about; none for those of a group, or of the groups.

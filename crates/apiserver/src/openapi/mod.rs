@@ -4,6 +4,7 @@
 
 mod cache;
 mod document;
+mod operation;
 mod operations;
 mod protobuf;
 mod schemas;

@@ -37,6 +37,8 @@ pub struct Rule {
     how: How,
     /// What the cell is when all that it is made of is absent.
     absent: Cell<'static>,
+    /// Whether an empty text is the same as an absent one.
+    empty_is_absent: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -77,10 +79,11 @@ impl<'a> Cell<'a> {
 impl Rule {
     /// Reads what `columns.txt` says of a column of this type.
     pub fn parse(text: &'static str, kind: &str) -> Result<Rule, String> {
-        let (how, absent) = match text.split_once(" ?? ") {
-            Some((how, absent)) => (how, literal(absent)),
-            None if text.starts_with("age(") => (text, Cell::text("<unknown>")),
-            None => (text, zero(kind)),
+        let (how, absent, empty_is_absent) = match (text.split_once(" ?? "), text.split_once(" ?: ")) {
+            (Some((how, absent)), _) => (how, literal(absent), false),
+            (None, Some((how, absent))) => (how, literal(absent), true),
+            (None, None) if text.starts_with("age(") => (text, Cell::text("<unknown>"), false),
+            (None, None) => (text, zero(kind), false),
         };
         let path = |text: &str| Path::parse(text).map_err(|error| format!("{text}: {error}"));
         let how = match how.split_once('(') {
@@ -95,7 +98,7 @@ impl Rule {
                 How::Function(function, arguments.collect::<Result<_, _>>()?)
             }
         };
-        Ok(Rule { how, absent })
+        Ok(Rule { how, absent, empty_is_absent })
     }
 
     /// The cell of an object.
@@ -105,7 +108,8 @@ impl Rule {
             How::Function(function, paths) => function(row, paths),
             How::Template(pieces) => filled(pieces, row.object),
         };
-        found.unwrap_or_else(|| self.absent.clone())
+        let counts = |cell: &Cell| !self.empty_is_absent || *cell != Cell::text("");
+        found.filter(counts).unwrap_or_else(|| self.absent.clone())
     }
 }
 

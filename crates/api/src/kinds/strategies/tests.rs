@@ -311,7 +311,9 @@ fn new_objects_are_prepared() {
             "jobs",
             value!({"metadata": {"name": "j", "uid": "u"}, "spec": {"manualSelector": false}}),
             value!({
-            "metadata": {"name": "j", "uid": "u"}, "spec": {"manualSelector": false,
+            "metadata": {"name": "j", "uid": "u", "labels": {"batch.kubernetes.io/controller-uid": "u",
+                    "controller-uid": "u", "batch.kubernetes.io/job-name": "j", "job-name": "j"}},
+            "spec": {"manualSelector": false,
                 "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}},
                 "template": {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "u", "controller-uid": "u",
                     "batch.kubernetes.io/job-name": "j", "job-name": "j"}}}}}),
