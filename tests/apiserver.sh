@@ -72,9 +72,11 @@ token=$(k create token bob)
 sed '/client-certificate-data/d; /client-key-data/d' "$WORK/api/admin.kubeconfig" | sed 's/user: {}/user:/' >"$WORK/bare.kubeconfig"
 expect "acting by token" "system:serviceaccount:default:bob" timeout 20 "$KUBECTL" --kubeconfig "$WORK/bare.kubeconfig" --token="$token" auth whoami
 refuses "a token that is none" "must be logged in" timeout 20 "$KUBECTL" --kubeconfig "$WORK/bare.kubeconfig" --token=nonsense get pods
-refuses "NodeRestriction" "not allowed" k --as=system:node:a --as-group=system:nodes label node b x=y
+check "a node" k create -f - <<<'{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}}'
+refuses "NodeRestriction" "not allowed to modify node" k --as=system:node:a --as-group=system:nodes label node b x=y
 refuses "NamespaceLifecycle" "not found" k -n nowhere create cm x
 refuses "immortal namespaces" "may not be deleted" k delete namespace default
+check "an account for pods" k create serviceaccount default
 refuses "Priority" "no PriorityClass" k run p --image=example.com/p --overrides='{"spec":{"priorityClassName":"none-such"}}'
 
 check "finalizer" k patch cm conf --type=merge -p '{"metadata":{"finalizers":["example.com/hold"]}}'

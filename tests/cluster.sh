@@ -102,7 +102,9 @@ eventually 30 "back-off" bash -c "timeout 10 '$KUBECTL' get pod crash | grep -E 
 # The process may die: the containers go on, and are found again.
 containers() { k get pods -l app=web -o 'jsonpath={range .items[*]}{.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{"\n"}{end}' | sort; }
 containers >"$WORK/containers"
-kill -9 "$(cat "$DATA/decapod.pid")"
+pid=$(cat "$DATA/decapod.pid")
+kill -9 "$pid"
+while grep -qs 'State:[[:space:]]*[^Z]' "/proc/$pid/status"; do sleep 0.05; done
 check "up again" up
 eventually 20 "the same containers" bash -c "diff <($(declare -f containers k); KUBECTL='$KUBECTL'; containers) '$WORK/containers'"
 

@@ -94,29 +94,25 @@ fn skip(json: &[u8], at: usize) -> Option<usize> {
         b'{' | b'[' => {
             let (mut depth, mut i) = (0usize, at);
             loop {
-                i += memchr::memchr3(b'"', b'{', b'}', &json[i..])
-                    .into_iter()
-                    .chain(memchr::memchr2(b'[', b']', &json[i..]))
-                    .min()?;
-                match json[i] {
-                    b'"' => i = string_end(json, i)?,
-                    b'{' | b'[' => {
-                        depth += 1;
-                        i += 1;
+                match json.get(i)? {
+                    b'"' => {
+                        i = string_end(json, i)?;
+                        continue;
                     }
-                    _ => {
-                        depth -= 1;
-                        i += 1;
-                        if depth == 0 {
-                            return Some(i);
-                        }
-                    }
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => depth -= 1,
+                    _ => {}
+                }
+                i += 1;
+                if depth == 0 {
+                    return Some(i);
                 }
             }
         }
-        _ => Some(
-            json[at..].iter().position(|b| matches!(b, b',' | b'}' | b']')).map_or(json.len(), |n| at + n),
-        ),
+        _ => {
+            let end = json[at..].iter().position(|b| matches!(b, b',' | b'}' | b']'));
+            Some(end.map_or(json.len(), |n| at + n))
+        }
     }
 }
 

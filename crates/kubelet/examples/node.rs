@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use decapod_client::{Client, Remote, kubeconfig};
-use decapod_kubelet::{Config, Kubelet, RuntimeChoice, ServerConfig};
+use decapod_kubelet::{Config, Kubelet, RuntimeChoice, ServerConfig, clean_up};
 use decapod_sys::Env;
 
 #[tokio::main]
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::new(name, data_dir);
     config.runtime = RuntimeChoice::Containerd { dirs: vec![containerd.into()] };
     config.pod_log_dir = Path::new(data_dir).join("logs");
-    config.cgroup_root = "/decapod-node/kubepods".to_owned();
+    config.cgroup_root = "/decapod-node".to_owned();
     config.cni_conf_dir = Path::new(data_dir).join("cni/net.d");
     config.cni_bin_dir = Path::new(data_dir).join("cni/bin");
     config.manifest_dir = manifests.first().map(Into::into);
@@ -32,10 +32,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         key_pem: std::fs::read(key)?,
         client_ca_pem: std::fs::read(ca)?,
     });
-    let kubelet = Kubelet::start(&env, client, config).await?;
+    let kubelet = Kubelet::start(&env, client, config.clone()).await?;
     kubelet.ready().await;
-    println!("ready; Ctrl-C ends the kubelet and leaves the pods");
-    tokio::signal::ctrl_c().await?;
-    kubelet.stop().await;
+    println!("ready; SIGINT ends the kubelet and leaves the pods, SIGTERM takes everything down");
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            kubelet.stop().await;
+        }
+        _ = terminated.recv() => {
+            kubelet.stop_everything(&env).await;
+            clean_up(&config)?;
+        }
+    }
     Ok(())
 }

@@ -57,15 +57,12 @@ impl Images {
         Images { socket: socket.to_path_buf(), ctr: ctr.to_path_buf() }
     }
 
-    /// Imports all images of an OCI or docker archive; their names. What has `labels` (key, value) gets them.
-    pub async fn import(&self, archive: &Path, labels: &[(&str, &str)]) -> Result<Vec<String>, ImportError> {
+    /// Imports all images of an OCI or docker archive; their names.
+    pub async fn import(&self, archive: &Path) -> Result<Vec<String>, ImportError> {
         let open = |source| ImportError::Open { path: archive.to_path_buf(), source };
         let names = crate::archive::names(archive).map_err(open)?;
         let mut command = Command::new(&self.ctr);
         command.arg("--address").arg(&self.socket).args(["--namespace", NAMESPACE, "images", "import"]);
-        for (key, value) in labels {
-            command.arg("--label").arg(format!("{key}={value}"));
-        }
         command.arg(archive).stdin(Stdio::null()).kill_on_drop(true);
         let output = command
             .output()

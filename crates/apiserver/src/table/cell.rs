@@ -1,12 +1,15 @@
 //! Cells, and how they are computed from an object.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
+use decapod_api::raw;
 use jiff::Timestamp;
 
 use super::functions;
 use super::json::Json;
 use super::path::Path;
+use super::pods::Summary;
 
 /// What is in one column of one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +22,14 @@ pub enum Cell<'a> {
     Raw(&'a [u8]),
 }
 
-/// An object, and when it is looked at.
-#[derive(Clone, Copy)]
+/// An object, and when it is looked at. What several of its cells need is found once.
 pub struct Row<'a> {
-    /// The object.
-    pub object: Json<'a>,
     /// The wall clock's time.
     pub now: Timestamp,
+    /// The fields of the object, as raw names and values.
+    fields: Vec<(&'a [u8], &'a [u8])>,
+    /// Of pods: what their containers are at.
+    pub pod: OnceCell<Summary<'a>>,
 }
 
 /// Computes a cell; `None` is for what is absent.
@@ -74,6 +78,31 @@ impl<'a> Cell<'a> {
     }
 }
 
+// === impl Row ===
+
+impl<'a> Row<'a> {
+    /// A row of the object with this canonical JSON.
+    pub fn new(object: &'a [u8], now: Timestamp) -> Row<'a> {
+        Row { now, fields: raw::fields(object).into_iter().flatten().collect(), pod: OnceCell::new() }
+    }
+
+    /// The value of one field of the object.
+    pub fn key(&self, name: &str) -> Json<'a> {
+        let is = |key: &[u8]| {
+            key.strip_prefix(b"\"").and_then(|key| key.strip_suffix(b"\"")) == Some(name.as_bytes())
+        };
+        Json::new(self.fields.iter().find(|(key, _)| is(key)).map(|(_, value)| *value))
+    }
+
+    /// The value at a path of field names joined by dots.
+    pub fn at(&self, path: &str) -> Json<'a> {
+        match path.split_once('.') {
+            Some((first, rest)) => self.key(first).at(rest),
+            None => self.key(path),
+        }
+    }
+}
+
 // === impl Rule ===
 
 impl Rule {
@@ -104,9 +133,9 @@ impl Rule {
     /// The cell of an object.
     pub fn cell<'a>(&self, row: &Row<'a>) -> Cell<'a> {
         let found = match &self.how {
-            How::Path(path) => value(path.first(row.object)),
+            How::Path(path) => value(path.first(row)),
             How::Function(function, paths) => function(row, paths),
-            How::Template(pieces) => filled(pieces, row.object),
+            How::Template(pieces) => filled(pieces, row),
         };
         let counts = |cell: &Cell| !self.empty_is_absent || *cell != Cell::text("");
         found.filter(counts).unwrap_or_else(|| self.absent.clone())
@@ -122,13 +151,13 @@ fn value(json: Json<'_>) -> Option<Cell<'_>> {
     })
 }
 
-fn filled<'a>(pieces: &[Piece], object: Json<'a>) -> Option<Cell<'a>> {
+fn filled<'a>(pieces: &[Piece], row: &Row<'a>) -> Option<Cell<'a>> {
     let (mut text, mut found, mut without) = (String::new(), false, true);
     for piece in pieces {
         match piece {
             Piece::Text(piece) => text.push_str(piece),
             Piece::Value(path, absent) => {
-                let shown = path.first(object).shown();
+                let shown = path.first(row).shown();
                 found |= shown.is_some();
                 without &= absent.is_empty();
                 text.push_str(&shown.unwrap_or(Cow::Borrowed(absent)));

@@ -35,15 +35,15 @@ pub fn function(name: &str) -> Option<Function> {
 // === Events, in the core group and in their own, where some fields are called otherwise ===
 
 fn either<'a>(row: &Row<'a>, core: &str, own: &str) -> Json<'a> {
-    match row.object.at(core) {
+    match row.at(core) {
         found if found.exists() => found,
-        _ => row.object.at(own),
+        _ => row.at(own),
     }
 }
 
 fn first_seen(row: &Row) -> String {
     let first = either(row, "firstTimestamp", "deprecatedFirstTimestamp").text();
-    let first = first.or_else(|| row.object.key("eventTime").text());
+    let first = first.or_else(|| row.key("eventTime").text());
     duration::since(&first.unwrap_or_default(), row.now)
 }
 
@@ -53,7 +53,7 @@ fn event_first_seen<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 
 fn event_last_seen<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
     let last = either(row, "lastTimestamp", "deprecatedLastTimestamp").text();
-    Some(Cell::text(match (row.object.key("series"), last) {
+    Some(Cell::text(match (row.key("series"), last) {
         (series, _) if series.exists() => duration::since(&series.key("lastObservedTime").str(), row.now),
         (_, Some(last)) => duration::since(&last, row.now),
         (_, None) => first_seen(row),
@@ -61,7 +61,7 @@ fn event_last_seen<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn event_count<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let series = row.object.key("series");
+    let series = row.key("series");
     Some(Cell::Int(match either(row, "count", "deprecatedCount").count() {
         _ if series.exists() => series.key("count").count(),
         // An event of the new API that happened once does not count.
@@ -88,7 +88,7 @@ fn event_source<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
     let not_empty = |json: Json<'a>| json.text().filter(|text| !text.is_empty());
     let reporter = || not_empty(either(row, "reportingComponent", "reportingController"));
     let component = not_empty(source.key("component")).or_else(reporter).unwrap_or_default();
-    let instance = not_empty(source.key("host")).or_else(|| not_empty(row.object.key("reportingInstance")));
+    let instance = not_empty(source.key("host")).or_else(|| not_empty(row.key("reportingInstance")));
     Some(match instance {
         Some(instance) => Cell::text(format!("{component}, {instance}")),
         None => Cell::Text(component),
@@ -103,7 +103,7 @@ fn event_message<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 
 /// What is used of what the quota grants, limits or others, sorted by name.
 fn quota<'a>(row: &Row<'a>, limits: bool) -> Option<Cell<'a>> {
-    let status = row.object.key("status");
+    let status = row.key("status");
     let hard = status.key("hard").fields().filter(|(name, _)| name.starts_with("limits.") == limits);
     let mut parts: Vec<(Cow<str>, String)> = hard
         .map(|(name, hard)| {
@@ -132,7 +132,7 @@ fn subjects<'a>(row: &Row<'a>, kind: &str) -> Option<Cell<'a>> {
         namespace if kind == "ServiceAccount" => format!("{namespace}/{}", subject.key("name").str()),
         _ => subject.key("name").str().into_owned(),
     };
-    let subjects = row.object.key("subjects").items().filter(|subject| subject.key("kind").is(kind));
+    let subjects = row.key("subjects").items().filter(|subject| subject.key("kind").is(kind));
     Some(Cell::text(subjects.map(name).collect::<Vec<_>>().join(", ")))
 }
 
@@ -151,7 +151,7 @@ fn accounts<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 // === What is asked for and what has become of it ===
 
 fn signing_request_status<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let status = row.object.key("status");
+    let status = row.key("status");
     let has = |kind| status.key("conditions").of_type(kind).exists();
     let mut text = match () {
         () if has("Denied") => "Denied",
@@ -169,7 +169,7 @@ fn signing_request_status<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn component_status<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let healthy = row.object.key("conditions").of_type("Healthy");
+    let healthy = row.key("conditions").of_type("Healthy");
     Some(Cell::text(match healthy.exists() {
         true if healthy.key("status").is("True") => "Healthy",
         true => "Unhealthy",
@@ -178,7 +178,7 @@ fn component_status<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn api_service_available<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let available = row.object.at("status.conditions").of_type("Available");
+    let available = row.at("status.conditions").of_type("Available");
     let (status, reason) = (available.key("status").or("Unknown"), available.key("reason").str());
     Some(match status.as_ref() {
         "True" => Cell::Text(status),
@@ -188,9 +188,9 @@ fn api_service_available<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn claim_state<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let deleted = row.object.at("metadata.deletionTimestamp").exists();
-    let allocated = row.object.at("status.allocation").exists();
-    let reserved = row.object.at("status.reservedFor").items().next().is_some();
+    let deleted = row.at("metadata.deletionTimestamp").exists();
+    let allocated = row.at("status.allocation").exists();
+    let reserved = row.at("status.reservedFor").items().next().is_some();
     let states = [
         (deleted, "deleted"),
         (!allocated && !deleted, "pending"),
@@ -203,7 +203,7 @@ fn claim_state<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 
 /// The parameters of a policy's binding. Upstream shows a selector as Go prints the struct.
 fn param_ref<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let reference = row.object.at("spec.paramRef");
+    let reference = row.at("spec.paramRef");
     let (name, selector) = (reference.key("name").str(), reference.key("selector"));
     if !name.is_empty() {
         return Some(Cell::text(format!("{}/{name}", reference.key("namespace").or("*"))));

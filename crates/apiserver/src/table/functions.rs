@@ -33,7 +33,7 @@ pub fn named(name: &str) -> Option<Function> {
 }
 
 fn first<'a>(row: &Row<'a>, paths: &[Path]) -> Json<'a> {
-    paths.first().map_or(Json::new(None), |path| path.first(row.object))
+    paths.first().map_or(Json::new(None), |path| path.first(row))
 }
 
 /// The time since a time.
@@ -49,7 +49,7 @@ fn lasting<'a>(row: &Row<'a>, paths: &[Path]) -> Option<Cell<'a>> {
 /// How many items or keys there are, in all the values together.
 fn count<'a>(row: &Row<'a>, paths: &[Path]) -> Option<Cell<'a>> {
     let entries = |json: Json| json.items().count() + json.fields().count();
-    let sum: usize = paths.iter().map(|path| entries(path.first(row.object))).sum();
+    let sum: usize = paths.iter().map(|path| entries(path.first(row))).sum();
     Some(Cell::Int(i64::try_from(sum).unwrap_or(i64::MAX)))
 }
 
@@ -61,7 +61,7 @@ fn flag<'a>(row: &Row<'a>, paths: &[Path]) -> Option<Cell<'a>> {
 
 /// Values, or the items of lists, joined by commas.
 fn join<'a>(row: &Row<'a>, paths: &[Path]) -> Option<Cell<'a>> {
-    let found = paths.iter().flat_map(|path| path.all(row.object));
+    let found = paths.iter().flat_map(|path| path.all(row));
     let texts: Vec<_> = found
         .flat_map(|json| match json.text() {
             Some(text) => vec![text],

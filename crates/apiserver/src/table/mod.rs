@@ -141,11 +141,11 @@ pub fn render_body(
         if i > 0 {
             out.push(b',');
         }
-        let row = Row { object: Json::new(Some(object.body())), now: request.now };
+        let row = Row::new(object.body(), request.now);
         out.extend_from_slice(b"{\"cells\":");
         columns.write_cells(&row, &mut out);
         let conditions =
-            if kind.kind == "Pod" && kind.group.is_empty() { pods::row_conditions(row.object) } else { None };
+            if kind.kind == "Pod" && kind.group.is_empty() { pods::row_conditions(&row) } else { None };
         if let Some(conditions) = conditions {
             out.extend_from_slice(b",\"conditions\":");
             out.extend_from_slice(conditions.as_bytes());

@@ -28,12 +28,12 @@ pub fn function(name: &str) -> Option<Function> {
 }
 
 /// The addresses or names of a load balancer, sorted.
-fn ingress_points(object: Json) -> String {
+fn ingress_points(row: &Row) -> String {
     let point = |item: Json| match item.key("ip").str() {
         ip if ip.is_empty() => item.key("hostname").str().into_owned(),
         ip => ip.into_owned(),
     };
-    let mut points: Vec<String> = object.at("status.loadBalancer.ingress").items().map(point).collect();
+    let mut points: Vec<String> = row.at("status.loadBalancer.ingress").items().map(point).collect();
     points.retain(|point| !point.is_empty());
     points.sort();
     points.dedup();
@@ -41,18 +41,18 @@ fn ingress_points(object: Json) -> String {
 }
 
 fn load_balancer<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    Some(Cell::text(ingress_points(row.object)))
+    Some(Cell::text(ingress_points(row)))
 }
 
 /// `getServiceExternalIP`.
 fn external_ip<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let spec = row.object.key("spec");
+    let spec = row.key("spec");
     let mut addresses: Vec<String> =
         spec.key("externalIPs").items().map(|ip| ip.str().into_owned()).collect();
     let none = match spec.key("type").str().as_ref() {
         "ClusterIP" | "NodePort" => "<none>",
         "LoadBalancer" => {
-            let points = ingress_points(row.object);
+            let points = ingress_points(row);
             if !points.is_empty() {
                 addresses.insert(0, points);
             }
@@ -72,7 +72,7 @@ fn service_ports<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
             _ => format!("{number}/{protocol}"),
         }
     };
-    let ports: Vec<String> = row.object.at("spec.ports").items().map(port).collect();
+    let ports: Vec<String> = row.at("spec.ports").items().map(port).collect();
     Some(Cell::text(if ports.is_empty() { "<none>".to_owned() } else { ports.join(",") }))
 }
 
@@ -87,7 +87,7 @@ fn few(list: &[String], empty: &str) -> String {
 
 /// `formatEndpoints`.
 fn endpoints<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let subsets = row.object.key("subsets");
+    let subsets = row.key("subsets");
     if subsets.items().next().is_none() {
         return Some(Cell::text("<none>"));
     }
@@ -114,12 +114,12 @@ fn slice_ports<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
         let shown = port.key("port").shown().or_else(|| port.key("name").text());
         shown.map_or("*".to_owned(), Cow::into_owned)
     };
-    let ports: Vec<String> = row.object.key("ports").items().map(shown).collect();
+    let ports: Vec<String> = row.key("ports").items().map(shown).collect();
     Some(Cell::text(few(&ports, "<unset>")))
 }
 
 fn slice_endpoints<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let endpoints = row.object.key("endpoints").items();
+    let endpoints = row.key("endpoints").items();
     let addresses = endpoints.flat_map(|endpoint| endpoint.key("addresses").items());
     let addresses: Vec<String> = addresses.map(|address| address.str().into_owned()).collect();
     Some(Cell::text(few(&addresses, "<unset>")))
@@ -128,7 +128,7 @@ fn slice_endpoints<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 /// `formatHosts`: rules without a host count among the others that are not shown.
 fn hosts<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
     let rules: Vec<String> =
-        row.object.at("spec.rules").items().map(|rule| rule.key("host").str().into_owned()).collect();
+        row.at("spec.rules").items().map(|rule| rule.key("host").str().into_owned()).collect();
     let (mut shown, mut more) = (Vec::new(), false);
     for host in &rules {
         more |= shown.len() == SHOWN;
@@ -144,12 +144,12 @@ fn hosts<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn ingress_ports<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let secured = row.object.at("spec.tls").items().next().is_some();
+    let secured = row.at("spec.tls").items().next().is_some();
     Some(Cell::text(if secured { "80, 443" } else { "80" }))
 }
 
 fn parameters<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let parameters = row.object.at("spec.parameters");
+    let parameters = row.at("spec.parameters");
     let (kind, name) = (parameters.key("kind").str(), parameters.key("name").str());
     Some(Cell::text(match parameters.key("apiGroup").text() {
         _ if !parameters.exists() => "<none>".to_owned(),
@@ -159,7 +159,7 @@ fn parameters<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn parent<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let parent = row.object.at("spec.parentRef");
+    let parent = row.at("spec.parentRef");
     if !parent.exists() {
         return Some(Cell::text("<none>"));
     }

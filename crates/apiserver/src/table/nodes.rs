@@ -16,21 +16,21 @@ pub fn function(name: &str) -> Option<Function> {
 
 fn status<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
     // The last one counts, should there be several.
-    let conditions = row.object.at("status.conditions");
+    let conditions = row.at("status.conditions");
     let ready = conditions.items().filter(|condition| condition.key("type").is("Ready")).last();
     let mut status = match ready.map(|condition| condition.key("status").is("True")) {
         Some(true) => "Ready".to_owned(),
         Some(false) => "NotReady".to_owned(),
         None => "Unknown".to_owned(),
     };
-    if row.object.at("spec.unschedulable").is_true() {
+    if row.at("spec.unschedulable").is_true() {
         status.push_str(",SchedulingDisabled");
     }
     Some(Cell::text(status))
 }
 
 fn roles<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let labels = row.object.at("metadata.labels");
+    let labels = row.at("metadata.labels");
     let mut roles: Vec<String> = labels
         .fields()
         .filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
@@ -45,7 +45,7 @@ fn roles<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn kernel<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let info = row.object.at("status.nodeInfo");
+    let info = row.at("status.nodeInfo");
     let version = info.key("kernelVersion").or("<unknown>");
     Some(match info.key("architecture").str() {
         architecture if architecture.is_empty() => Cell::Text(version),

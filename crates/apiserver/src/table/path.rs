@@ -1,6 +1,7 @@
 //! The part of JSONPath that columns use (k8s.io/client-go/util/jsonpath): `.a.b`, `['a.b']`, `[0]`, `[-1]`, `[*]` and
 //! `[?(@.a=="b")]`.
 
+use super::cell::Row;
 use super::json::Json;
 
 /// A path into an object.
@@ -61,21 +62,35 @@ impl Path {
     }
 
     /// The first value that the path leads to.
-    pub fn first<'a>(&self, object: Json<'a>) -> Json<'a> {
-        let mut at = object;
-        for (i, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Key(name) => at = at.key(name),
-                _ => return walk(&self.0[i..], at).into_iter().next().unwrap_or(Json::new(None)),
-            }
-        }
-        at
+    pub fn first<'a>(&self, row: &Row<'a>) -> Json<'a> {
+        let (start, steps) = self.start(row);
+        first(steps, start)
     }
 
     /// All values that the path leads to.
-    pub fn all<'a>(&self, object: Json<'a>) -> Vec<Json<'a>> {
-        walk(&self.0, object)
+    pub fn all<'a>(&self, row: &Row<'a>) -> Vec<Json<'a>> {
+        let (start, steps) = self.start(row);
+        walk(steps, start)
     }
+
+    /// The field of the object where the path begins, and the steps from there. There is no way but through fields.
+    fn start<'a>(&self, row: &Row<'a>) -> (Json<'a>, &[Step]) {
+        match self.0.split_first() {
+            Some((Step::Key(name), steps)) => (row.key(name), steps),
+            _ => (Json::new(None), &[]),
+        }
+    }
+}
+
+fn first<'a>(steps: &[Step], from: Json<'a>) -> Json<'a> {
+    let mut at = from;
+    for (i, step) in steps.iter().enumerate() {
+        match step {
+            Step::Key(name) => at = at.key(name),
+            _ => return walk(&steps[i..], at).into_iter().next().unwrap_or(Json::new(None)),
+        }
+    }
+    at
 }
 
 fn walk<'a>(steps: &[Step], from: Json<'a>) -> Vec<Json<'a>> {
@@ -147,7 +162,7 @@ impl Step {
             Step::All => value.items().chain(value.fields().map(|(_, value)| value)).collect(),
             Step::Where(path, is, wanted) => {
                 let holds = |item: &Json| {
-                    path.first(*item).shown().is_some_and(|shown| (shown == wanted.as_str()) == *is)
+                    first(&path.0, *item).shown().is_some_and(|shown| (shown == wanted.as_str()) == *is)
                 };
                 value.items().filter(holds).collect()
             }
@@ -161,6 +176,8 @@ fn unquoted(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
@@ -180,10 +197,10 @@ mod tests {
         ];
         for (text, expected) in table {
             let path = Path::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            let object = Json::new(Some(json));
-            let found: Vec<_> = path.all(object).into_iter().filter_map(Json::shown).collect();
+            let object = Row::new(json, Timestamp::UNIX_EPOCH);
+            let found: Vec<_> = path.all(&object).into_iter().filter_map(Json::shown).collect();
             assert_eq!(found.join(" "), expected, "{text}");
-            assert_eq!(path.first(object).shown(), found.first().cloned(), "{text}");
+            assert_eq!(path.first(&object).shown(), found.first().cloned(), "{text}");
         }
     }
 

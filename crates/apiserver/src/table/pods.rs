@@ -20,8 +20,8 @@ pub fn function(name: &str) -> Option<Function> {
 }
 
 /// The conditions of a pod's row: it has run to its end.
-pub fn row_conditions(object: Json) -> Option<&'static str> {
-    match object.at("status.phase").str().as_ref() {
+pub fn row_conditions(row: &Row) -> Option<&'static str> {
+    match row.at("status.phase").str().as_ref() {
         "Succeeded" => Some(
             r#"[{"type":"Completed","status":"True","reason":"Succeeded","message":"The pod has completed successfully."}]"#,
         ),
@@ -33,35 +33,35 @@ pub fn row_conditions(object: Json) -> Option<&'static str> {
 }
 
 fn ready<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let summary = Summary::of(row.object);
+    let summary = Summary::of(row);
     Some(Cell::text(format!("{}/{}", summary.ready, summary.total)))
 }
 
 fn status<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    Some(Cell::Text(Summary::of(row.object).reason))
+    Some(Cell::Text(Summary::of(row).reason.clone()))
 }
 
 fn restarts<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let Restarts { count, last } = Summary::of(row.object).restarts;
+    let Restarts { count, last } = &Summary::of(row).restarts;
     Some(Cell::text(match count {
         0 => "0".to_owned(),
-        _ if last.is_empty() => count.to_string(),
-        _ => format!("{count} ({} ago)", duration::since(&last, row.now)),
+        count if last.is_empty() => count.to_string(),
+        count => format!("{count} ({} ago)", duration::since(last, row.now)),
     }))
 }
 
 fn readiness_gates<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let gates: Vec<_> = row.object.at("spec.readinessGates").items().collect();
+    let gates: Vec<_> = row.at("spec.readinessGates").items().collect();
     if gates.is_empty() {
         return Some(Cell::text("<none>"));
     }
-    let conditions = row.object.at("status.conditions");
+    let conditions = row.at("status.conditions");
     let passed = |gate: &&Json| conditions.of_type(&gate.key("conditionType").str()).key("status").is("True");
     Some(Cell::text(format!("{}/{}", gates.iter().filter(passed).count(), gates.len())))
 }
 
 /// What a pod's containers are at.
-struct Summary<'a> {
+pub struct Summary<'a> {
     ready: usize,
     total: usize,
     reason: Cow<'a, str>,
@@ -79,7 +79,11 @@ struct Restarts<'a> {
 // === impl Summary ===
 
 impl<'a> Summary<'a> {
-    fn of(pod: Json<'a>) -> Summary<'a> {
+    fn of<'r>(row: &'r Row<'a>) -> &'r Summary<'a> {
+        row.pod.get_or_init(|| Summary::new(row))
+    }
+
+    fn new(pod: &Row<'a>) -> Summary<'a> {
         let (spec, status) = (pod.key("spec"), pod.key("status"));
         let (phase, why) = (status.key("phase").str(), status.key("reason").str());
         let conditions = status.key("conditions");

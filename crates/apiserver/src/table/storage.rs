@@ -19,10 +19,10 @@ pub fn function(name: &str) -> Option<Function> {
 }
 
 fn phase<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    if row.object.at("metadata.deletionTimestamp").exists() {
+    if row.at("metadata.deletionTimestamp").exists() {
         return Some(Cell::text("Terminating"));
     }
-    row.object.at("status.phase").text().map(Cell::Text)
+    row.at("status.phase").text().map(Cell::Text)
 }
 
 /// Access modes in short, in a fixed order (`GetAccessModesAsString`).
@@ -39,31 +39,31 @@ fn modes(modes: Json) -> String {
 }
 
 fn access_modes<'a>(row: &Row<'a>, paths: &[Path]) -> Option<Cell<'a>> {
-    paths.first().map(|path| Cell::text(modes(path.first(row.object))))
+    paths.first().map(|path| Cell::text(modes(path.first(row))))
 }
 
 /// Whether a claim has a volume; only then are its size and modes known.
 fn bound(row: &Row) -> bool {
-    !row.object.at("spec.volumeName").str().is_empty()
+    !row.at("spec.volumeName").str().is_empty()
 }
 
 fn claim_capacity<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    bound(row).then(|| Cell::Text(row.object.at("status.capacity.storage").or("0")))
+    bound(row).then(|| Cell::Text(row.at("status.capacity.storage").or("0")))
 }
 
 fn claim_access_modes<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    bound(row).then(|| Cell::text(modes(row.object.at("status.accessModes"))))
+    bound(row).then(|| Cell::text(modes(row.at("status.accessModes"))))
 }
 
 fn storage_class<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let old = row.object.at("metadata.annotations").key("volume.beta.kubernetes.io/storage-class").text();
-    old.or_else(|| row.object.at("spec.storageClassName").text()).map(Cell::Text)
+    let old = row.at("metadata.annotations").key("volume.beta.kubernetes.io/storage-class").text();
+    old.or_else(|| row.at("spec.storageClassName").text()).map(Cell::Text)
 }
 
 /// The name, and whether one of the annotations makes it the default.
 fn default_name<'a>(row: &Row<'a>, paths: &[Path]) -> Option<Cell<'a>> {
-    let name = row.object.at("metadata.name").str();
-    Some(match paths.iter().any(|path| path.first(row.object).is("true")) {
+    let name = row.at("metadata.name").str();
+    Some(match paths.iter().any(|path| path.first(row).is("true")) {
         true => Cell::text(format!("{name} (default)")),
         false => Cell::Text(name),
     })

@@ -21,9 +21,9 @@ pub fn function(name: &str) -> Option<Function> {
 }
 
 fn job_status<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let conditions = row.object.at("status.conditions");
+    let conditions = row.at("status.conditions");
     let has = |kind: &&str| conditions.of_type(kind).key("status").is("True");
-    let terminating = row.object.at("metadata.deletionTimestamp").exists();
+    let terminating = row.at("metadata.deletionTimestamp").exists();
     let found = ["Complete", "Failed"].into_iter().find(has).or_else(|| match terminating {
         true => Some("Terminating"),
         false => ["Suspended", "FailureTarget", "SuccessCriteriaMet"].into_iter().find(has),
@@ -32,7 +32,7 @@ fn job_status<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn job_completions<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let (spec, succeeded) = (row.object.key("spec"), row.object.at("status.succeeded").count());
+    let (spec, succeeded) = (row.key("spec"), row.at("status.succeeded").count());
     let parallelism = spec.key("parallelism").count();
     Some(Cell::text(match spec.key("completions").int() {
         Some(completions) => format!("{succeeded}/{completions}"),
@@ -42,14 +42,14 @@ fn job_completions<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 }
 
 fn job_duration<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let time = |name: &str| row.object.at("status").key(name).text()?.parse().ok();
+    let time = |name: &str| row.at("status").key(name).text()?.parse().ok();
     let start = time("startTime")?;
     Some(Cell::text(duration::between(start, time("completionTime").unwrap_or(row.now))))
 }
 
 /// The owner that controls the object (`printControllerRevision`).
 fn controller<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
-    let mut owners = row.object.at("metadata.ownerReferences").items();
+    let mut owners = row.at("metadata.ownerReferences").items();
     let Some(owner) = owners.find(|owner| owner.key("controller").is_true()) else {
         return Some(Cell::text("<none>"));
     };
@@ -64,7 +64,7 @@ fn controller<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
 /// What is measured of what is aimed at, two metrics at most (`formatHPAMetrics`).
 fn autoscaler_targets<'a>(row: &Row<'a>, _: &[Path]) -> Option<Cell<'a>> {
     const SHOWN: usize = 2;
-    let (spec, status) = (row.object.key("spec"), row.object.key("status"));
+    let (spec, status) = (row.key("spec"), row.key("status"));
     let currents: Vec<_> = status.key("currentMetrics").items().collect();
     let mut metrics: Vec<String> = spec
         .key("metrics")

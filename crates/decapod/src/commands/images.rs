@@ -18,8 +18,7 @@ pub async fn run(args: args::Images) -> Result<(), Error> {
     match args.action {
         args::ImagesAction::Import { files } => {
             for file in files {
-                let names =
-                    images.import(&file, &[]).await.map_err(|error| Error::Images(error.to_string()))?;
+                let names = images.import(&file).await.map_err(|error| Error::Images(error.to_string()))?;
                 names.iter().for_each(|name| println!("{name}"));
             }
         }

@@ -89,11 +89,12 @@ fn host_name() -> String {
     if name.is_empty() { "node".to_owned() } else { name }
 }
 
+/// Progress goes to standard output, which `-d` hands on until the cluster is up.
 fn progress(text: &str) {
-    if std::io::stderr().is_terminal() {
-        eprintln!("\x1b[2m{text}\x1b[0m");
+    if std::io::stdout().is_terminal() {
+        println!("\x1b[2m{text}\x1b[0m");
     } else {
-        eprintln!("{text}");
+        println!("{text}");
     }
 }
 

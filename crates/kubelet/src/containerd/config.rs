@@ -57,6 +57,7 @@ disabled_plugins = ['io.containerd.nri.v1.nri', 'io.containerd.tracing.processor
     runtime_type = 'io.containerd.runc.v2'
   [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
     BinaryName = {runtime}
+    Root = {runtime_root}
     SystemdCgroup = false
 
 [plugins.'io.containerd.internal.v1.opt']
@@ -67,6 +68,7 @@ disabled_plugins = ['io.containerd.nri.v1.nri', 'io.containerd.tracing.processor
         socket = quote(&dir.join("containerd.sock")),
         conf_dir = quote(cni_conf_dir),
         runtime = quote(&found.runtime),
+        runtime_root = quote(&dir.join("state/runc")),
         opt = quote(&dir.join("opt")),
     )
 }
@@ -99,6 +101,7 @@ imports = []
     runtime_type = 'io.containerd.runc.v2'
   [plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.runc.options]
     BinaryName = {runtime}
+    Root = {runtime_root}
     SystemdCgroup = false
 
 [plugins.'io.containerd.internal.v1.opt']
@@ -110,6 +113,7 @@ imports = []
         bin_dir = quote(cni_bin_dir),
         conf_dir = quote(cni_conf_dir),
         runtime = quote(&found.runtime),
+        runtime_root = quote(&dir.join("state/runc")),
         opt = quote(&dir.join("opt")),
     )
 }

@@ -241,8 +241,8 @@ fn relink(target: &Path, link: &Path) -> std::io::Result<()> {
     if std::fs::read_link(link).is_ok_and(|there| there == target) {
         return Ok(());
     }
-    match std::fs::remove_file(link) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => std::os::unix::fs::symlink(target, link),
+    if link.is_symlink() {
+        std::fs::remove_file(link)?;
     }
+    std::os::unix::fs::symlink(target, link)
 }

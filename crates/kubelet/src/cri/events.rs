@@ -25,6 +25,10 @@ pub enum RuntimeEvent {
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
+/// When to look after an event of containerd's own.
+const SHOWN_AFTER: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(2)];
+
 /// `containerd.services.events.v1`: `SubscribeRequest`.
 #[derive(Clone, PartialEq, Message)]
 struct SubscribeRequest {
@@ -59,12 +63,13 @@ struct TaskEvent {
 
 /// Listens for as long as `env` lives and hands what happens to `events`.
 pub fn watch_events(env: &Env, cri: Cri, events: mpsc::UnboundedSender<RuntimeEvent>) {
+    let scope = env.clone();
     env.spawn("runtime-events", async move {
         let mut delay = RETRY_MIN;
         loop {
             let began = tokio::time::Instant::now();
             let result = match listen(&cri, &events).await {
-                Err(error) if error.is_unimplemented() => listen_to_containerd(&cri, &events).await,
+                Err(error) if error.is_unimplemented() => listen_to_containerd(&scope, &cri, &events).await,
                 result => result,
             };
             if events.is_closed() {
@@ -99,6 +104,7 @@ async fn listen(cri: &Cri, events: &mpsc::UnboundedSender<RuntimeEvent>) -> Resu
 }
 
 async fn listen_to_containerd(
+    env: &Env,
     cri: &Cri,
     events: &mpsc::UnboundedSender<RuntimeEvent>,
 ) -> Result<(), CriError> {
@@ -111,9 +117,20 @@ async fn listen_to_containerd(
         else {
             continue;
         };
-        if events.send(RuntimeEvent::Container(event.container_id)).is_err() {
-            break;
-        }
+        tell_until_it_shows(env, events, event.container_id);
     }
     Ok(())
+}
+
+/// Containerd's CRI part hears of the same events beside us, and shows what they say a little later.
+fn tell_until_it_shows(env: &Env, events: &mpsc::UnboundedSender<RuntimeEvent>, id: String) {
+    let events = events.clone();
+    env.spawn("runtime-event", async move {
+        for wait in SHOWN_AFTER {
+            tokio::time::sleep(wait).await;
+            if events.send(RuntimeEvent::Container(id.clone())).is_err() {
+                return;
+            }
+        }
+    });
 }

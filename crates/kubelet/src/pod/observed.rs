@@ -113,6 +113,8 @@ pub struct Container {
     pub user: Option<types::LinuxContainerUser>,
     /// Its `preStop` hook, as JSON.
     pub pre_stop: Option<String>,
+    /// How long its pod may take to stop.
+    pub grace_seconds: Option<i64>,
 }
 
 // === impl PodRuntime ===
@@ -239,6 +241,7 @@ impl Container {
             log_is_message: annotation(labels::TERMINATION_MESSAGE_POLICY).as_deref()
                 == Some("FallbackToLogsOnError"),
             pre_stop: annotation(labels::PRE_STOP),
+            grace_seconds: annotation(labels::TERMINATION_GRACE).and_then(|seconds| seconds.parse().ok()),
             resources: status.resources.and_then(|resources| resources.linux),
             user: status.user.and_then(|user| user.linux),
             log_path: status.log_path,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use decapod_client::{EventType, Recorder};
 use decapod_sys::Env;
-use k8s_openapi::api::core::v1::{ObjectReference, Probe};
+use k8s_openapi::api::core::v1::{Container, ObjectReference, Probe};
 
 use super::handler::{Handler, Outcome, Target};
 use crate::cri::Cri;
@@ -31,6 +31,14 @@ struct Shared {
     verdicts: Mutex<Verdicts>,
     /// Told when a verdict changes.
     changed: Box<dyn Fn() + Send + Sync>,
+}
+
+/// A probe that should run.
+struct Wanted {
+    probe: Probe,
+    reference: ObjectReference,
+    container: Container,
+    started_at_ns: i64,
 }
 
 /// One probe of one container.
@@ -98,15 +106,13 @@ impl Prober {
                     kind != ProbeKind::Readiness && verdicts.get(&status.id, kind) == Some(false);
                 let Some(probe) = probe.filter(|_| !failed_for_good) else { continue };
                 let key = (status.id.clone(), kind);
-                wanted.insert(
-                    key,
-                    (
-                        probe.clone(),
-                        crate::worker::reference(pod, Some(slot)),
-                        container.clone(),
-                        status.started_at_ns,
-                    ),
-                );
+                let found = Wanted {
+                    probe: probe.clone(),
+                    reference: crate::worker::reference(pod, Some(slot)),
+                    container: container.clone(),
+                    started_at_ns: status.started_at_ns,
+                };
+                wanted.insert(key, found);
             }
         }
         self.tasks.retain(|key, scope| {
@@ -117,29 +123,35 @@ impl Prober {
             }
             keep
         });
-        for ((container_id, kind), (probe, reference, container, started_at_ns)) in wanted {
-            let key = (container_id.clone(), kind);
-            if self.tasks.contains_key(&key) {
-                continue;
+        for (key, found) in wanted {
+            if !self.tasks.contains_key(&key) {
+                self.begin(key, found, ips);
             }
-            let age = self.env.now().as_nanosecond() - i128::from(started_at_ns);
-            let delay = i128::from(probe.initial_delay_seconds.unwrap_or(0)) * 1_000_000_000 - age;
-            let task = Task {
-                cri: self.cri.clone(),
-                recorder: self.recorder.clone(),
-                shared: Arc::clone(&self.shared),
-                kind,
-                target: Target { container_id, ip: ips.first().cloned().unwrap_or_default(), container },
-                probe,
-                reference,
-                delay: Duration::from_nanos(u64::try_from(delay).unwrap_or(0)),
-            };
-            let scope = self.env.scope();
-            scope.spawn("probe", task.run());
-            self.tasks.insert(key, scope);
         }
         let alive = |id: &String| runtime.containers.iter().any(|container| container.id == *id);
         self.shared.lock().0.retain(|(id, _), _| alive(id));
+    }
+
+    fn begin(&mut self, key: (String, ProbeKind), wanted: Wanted, ips: &[String]) {
+        let age = self.env.now().as_nanosecond() - i128::from(wanted.started_at_ns);
+        let delay = i128::from(wanted.probe.initial_delay_seconds.unwrap_or(0)) * 1_000_000_000 - age;
+        let task = Task {
+            cri: self.cri.clone(),
+            recorder: self.recorder.clone(),
+            shared: Arc::clone(&self.shared),
+            kind: key.1,
+            target: Target {
+                container_id: key.0.clone(),
+                ip: ips.first().cloned().unwrap_or_default(),
+                container: wanted.container,
+            },
+            probe: wanted.probe,
+            reference: wanted.reference,
+            delay: Duration::from_nanos(u64::try_from(delay).unwrap_or(0)),
+        };
+        let scope = self.env.scope();
+        scope.spawn("probe", task.run());
+        self.tasks.insert(key, scope);
     }
 }
 

@@ -33,7 +33,7 @@ impl Worker {
         self.prober.keep(&self.pod, &runtime, &ips, true, &self.env);
         self.publish(&runtime, false, false);
         if !runtime.is_stopped() {
-            let grace = self.orders.borrow().grace_to_end().unwrap_or_else(|| self.pod.grace_seconds());
+            let grace = self.grace(&runtime);
             let mut told = self.orders.clone();
             // Mapped at once: what is borrowed of the orders cannot be held while waiting.
             let sooner = async {
@@ -71,6 +71,15 @@ impl Worker {
                 Some(self.shared.env.now() + RETRY)
             }
         }
+    }
+
+    /// How long the pod has to stop. Of one whose definition is gone its containers know it.
+    fn grace(&self, runtime: &PodRuntime) -> i64 {
+        if self.pod.pod.spec.is_none() {
+            let known = runtime.containers.iter().filter_map(|container| container.grace_seconds).max();
+            return known.unwrap_or_else(|| self.pod.grace_seconds());
+        }
+        self.orders.borrow().grace_to_end().unwrap_or_else(|| self.pod.grace_seconds())
     }
 
     /// Stops all containers, sidecars after those that they serve and in the reverse of their order, then the
