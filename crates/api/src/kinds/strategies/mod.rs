@@ -8,6 +8,7 @@ mod autoscaling;
 mod batch;
 mod certificates;
 mod checks;
+mod conditions;
 mod coordination;
 mod core;
 mod discovery;

@@ -152,7 +152,12 @@ impl<'v, 'p> Place<'v, 'p> {
 
     /// It is there already.
     pub fn duplicate(&self) -> Cause {
-        Cause::duplicate(self.path(), &self.shown())
+        match self.value {
+            Value::Int(int) => {
+                Cause { message: format!("Duplicate value: {int}"), ..Cause::duplicate(self.path(), "") }
+            }
+            _ => Cause::duplicate(self.path(), self.text()),
+        }
     }
 
     /// What it names is not there.
@@ -163,13 +168,6 @@ impl<'v, 'p> Place<'v, 'p> {
     /// It has more items than it may.
     pub fn too_many(&self, max: usize) -> Cause {
         Cause::too_many(self.path(), self.list().len(), max)
-    }
-
-    fn shown(&self) -> String {
-        match self.value {
-            Value::Int(int) => int.to_string(),
-            other => other.as_str().unwrap_or_default().to_owned(),
-        }
     }
 
     // === rules ===

@@ -4,7 +4,7 @@ use crate::Cause;
 use crate::kinds::strategies::apps::workload;
 use crate::kinds::strategies::core::pod_spec::defaults as pod_defaults;
 use crate::kinds::strategies::core::pod_spec::validate;
-use crate::kinds::strategies::fill::{fill, part, same};
+use crate::kinds::strategies::fill::{fill, has, part, same};
 use crate::kinds::strategies::rules::{Causes, Place, before, int_or_percentage};
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::selector::LabelSelector;
@@ -22,7 +22,7 @@ impl Strategy for DaemonSet {
         let spec = part(draft, "spec");
         let strategy = part(spec, "updateStrategy");
         fill(strategy, "type", "RollingUpdate");
-        if strategy.str_at(&["type"]) == Some("RollingUpdate") {
+        if strategy.str_at(&["type"]) == Some("RollingUpdate") || has(strategy, "rollingUpdate") {
             let rolling = part(strategy, "rollingUpdate");
             fill(rolling, "maxUnavailable", 1);
             fill(rolling, "maxSurge", 0);
@@ -32,6 +32,7 @@ impl Strategy for DaemonSet {
     }
 
     fn prepare(&self, new: &mut Value, old: Option<&Value>, _verb: Verb) {
+        workload::drop_gated(new, old);
         let generation = match old {
             None => template_generation(new).max(1),
             Some(old) if same(new, old, &["spec", "template"]) => template_generation(old),
@@ -55,8 +56,7 @@ impl Strategy for DaemonSet {
             if selector.is_set() {
                 workload::matches(&template, &parsed, &mut out);
             } else {
-                let metadata = template.field("metadata");
-                out.push(metadata.field("labels").invalid("`selector` does not match template `labels`"));
+                workload::blame_labels(&template, &mut out);
             }
         }
         if selector.is_set() && selector.is_empty_selector() {

@@ -30,6 +30,7 @@ impl Strategy for Deployment {
 
     /// Unlike elsewhere, annotations count in the generation, and a write of the status leaves the labels alone.
     fn prepare(&self, new: &mut Value, old: Option<&Value>, verb: Verb) {
+        workload::drop_gated(new, old);
         match (verb, old) {
             (Verb::Update, Some(old)) if !same(new, old, &["metadata", "annotations"]) => {
                 count_change(new, old)

@@ -19,6 +19,10 @@ impl Strategy for ReplicaSet {
         pod_defaults::template(spec);
     }
 
+    fn prepare(&self, new: &mut Value, old: Option<&Value>, _verb: Verb) {
+        workload::drop_gated(new, old);
+    }
+
     fn validate(&self, new: &Value, old: Option<&Value>, verb: Verb) -> Vec<Cause> {
         let (set, mut out) = (Place::root(new), Vec::new());
         if let (Verb::UpdateSubresource(_), Some(_)) = (verb, old) {

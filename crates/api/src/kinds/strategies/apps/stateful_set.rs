@@ -42,6 +42,7 @@ impl Strategy for StatefulSet {
 
     /// `maxUnavailable` is behind a feature that is off; only objects that have it keep it.
     fn prepare(&self, new: &mut Value, old: Option<&Value>, _verb: Verb) {
+        workload::drop_gated(new, old);
         const FIELD: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
         if old.and_then(|old| old.at(&FIELD)).is_none_or(Value::is_null) {
             new.remove_at(&FIELD);
@@ -120,6 +121,7 @@ fn validate_spec(spec: &Place, is_new: bool, out: &mut Causes) {
     let selector = spec.field("selector");
     if !selector.is_set() {
         out.push(selector.required(""));
+        workload::blame_labels(&spec.field("template"), out);
     } else {
         selector.label_selector(out);
         if selector.is_empty_selector() {

@@ -1,6 +1,6 @@
 //! What the workloads have in common: replicas, a selector, a template (k8s.io/kubernetes/pkg/apis/apps/validation).
 
-use crate::kinds::strategies::core::pod_spec::validate;
+use crate::kinds::strategies::core::pod_spec::{gated, validate};
 use crate::kinds::strategies::rules::{Causes, Place};
 use crate::selector::LabelSelector;
 use crate::value::Value;
@@ -16,6 +16,9 @@ pub fn selector_and_template(spec: &Place, kind: &str, invalid: &str, out: &mut 
             out.push(selector.invalid(&format!("empty selector is invalid for {kind}")));
         }
     }
+    if !selector.is_set() {
+        blame_labels(&spec.field("template"), out);
+    }
     match LabelSelector::from_value(selector.value) {
         Err(_) => out.push(selector.invalid(invalid)),
         Ok(parsed) => {
@@ -27,11 +30,22 @@ pub fn selector_and_template(spec: &Place, kind: &str, invalid: &str, out: &mut 
 
 /// Whether the template makes pods that the selector finds.
 pub fn matches(template: &Place, selector: &LabelSelector, out: &mut Causes) {
-    let metadata = template.field("metadata");
-    let labels = metadata.field("labels");
-    if !selector.is_everything() && !selector.matches_labels(Some(labels.value)) {
-        out.push(labels.invalid("`selector` does not match template `labels`"));
+    let labels = template.value.at(&["metadata", "labels"]).unwrap_or(&Value::Null);
+    if !selector.is_everything() && !selector.matches_labels(Some(labels)) {
+        blame_labels(template, out);
     }
+}
+
+/// No selector at all finds no pods, whatever their labels.
+pub fn blame_labels(template: &Place, out: &mut Causes) {
+    let metadata = template.field("metadata");
+    out.push(metadata.field("labels").invalid("`selector` does not match template `labels`"));
+}
+
+/// Drops what new templates do not get, from the one in the spec of an object (upstream's
+/// `DropDisabledTemplateFields`).
+pub fn drop_gated(new: &mut Value, old: Option<&Value>) {
+    gated::drop_unused(new, old, &["spec", "template", "spec"]);
 }
 
 /// Pods that are kept running are always begun again, and have no end.

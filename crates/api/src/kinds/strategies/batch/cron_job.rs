@@ -4,6 +4,7 @@ use super::job::default_spec;
 use super::{job_spec, schedule};
 use crate::Cause;
 use crate::kinds::strategies::core::pod::warn_of_name;
+use crate::kinds::strategies::core::pod_spec::gated;
 use crate::kinds::strategies::fill::{fill, part};
 use crate::kinds::strategies::rules::{Causes, Place, before};
 use crate::kinds::strategy::{Strategy, Verb};
@@ -20,6 +21,10 @@ impl Strategy for CronJob {
         fill(spec, "successfulJobsHistoryLimit", 3);
         fill(spec, "failedJobsHistoryLimit", 1);
         default_spec(part(part(spec, "jobTemplate"), "spec"));
+    }
+
+    fn prepare(&self, new: &mut Value, old: Option<&Value>, _verb: Verb) {
+        gated::drop_unused(new, old, &["spec", "jobTemplate", "spec", "template", "spec"]);
     }
 
     fn validate(&self, new: &Value, old: Option<&Value>, verb: Verb) -> Vec<Cause> {
@@ -42,8 +47,9 @@ impl Strategy for CronJob {
             out.push(of_job.field("selector").invalid("`selector` will be auto-generated"));
         }
         if of_job.field("manualSelector").is_true() {
-            let path = of_job.field("manualSelector").path();
-            out.push(Cause::not_supported(path, "true", &["nil", "false"]));
+            let mut cause = of_job.field("manualSelector").not_supported(&["nil", "false"]);
+            cause.message = cause.message.replace("\"\"", "true");
+            out.push(cause);
         }
         for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
             spec.field(field).non_negative(&mut out);

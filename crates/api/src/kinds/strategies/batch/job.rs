@@ -2,6 +2,7 @@
 
 use super::{job_spec, job_status};
 use crate::Cause;
+use crate::kinds::strategies::apps::workload;
 use crate::kinds::strategies::core::pod::warn_of_name;
 use crate::kinds::strategies::core::pod_spec::defaults as pod_defaults;
 use crate::kinds::strategies::fill::{each, fill, fill_zero, has, part, restore};
@@ -35,7 +36,8 @@ impl Strategy for Job {
         default_spec(spec);
     }
 
-    fn prepare(&self, new: &mut Value, _old: Option<&Value>, verb: Verb) {
+    fn prepare(&self, new: &mut Value, old: Option<&Value>, verb: Verb) {
+        workload::drop_gated(new, old);
         if verb == Verb::Create && new.at(&["spec", "manualSelector"]) != Some(&Value::Bool(true)) {
             select_own_pods(new);
         }
@@ -165,11 +167,13 @@ fn host_name(job: &Place, out: &mut Causes) {
 fn changed_spec(spec: &Place, old: &Value, out: &mut Causes) {
     let was = |field: &str| before(Some(old), &["spec", field]);
     let completions = spec.field("completions");
-    let is_elastic = spec.field("completionMode").text() == "Indexed"
-        && completions.value == spec.field("parallelism").value
-        && was("completions") == was("parallelism");
-    if !is_elastic {
+    if spec.field("completionMode").text() != "Indexed" {
         completions.immutable(was("completions"), out);
+    } else if completions.is_set()
+        && was("completions") != Some(completions.value)
+        && completions.value != spec.field("parallelism").value
+    {
+        out.push(completions.invalid("can only be modified in tandem with spec.parallelism"));
     }
     FIXED.iter().for_each(|field| spec.field(field).immutable(was(field), out));
     let template = spec.field("template");

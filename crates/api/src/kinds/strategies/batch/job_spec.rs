@@ -1,5 +1,6 @@
 //! Faults of jobs' specs, in jobs and in the templates of CronJobs (upstream's `validateJobSpec`).
 
+use super::indexes;
 use crate::Cause;
 use crate::kinds::strategies::checks;
 use crate::kinds::strategies::core::pod_spec::validate;
@@ -217,15 +218,15 @@ fn success_policy(spec: &Place, out: &mut Causes) {
     }
     let completions = spec.field("completions").int();
     for rule in rules.items() {
-        let (count, indexes) = (rule.field("succeededCount"), rule.field("succeededIndexes"));
-        if !count.is_set() && !indexes.is_set() {
+        let (count, named) = (rule.field("succeededCount"), rule.field("succeededIndexes"));
+        if !count.is_set() && !named.is_set() {
             out.push(rule.required("at least one of succeededCount or succeededIndexes must be specified"));
         }
         let mut total = None;
-        if indexes.is_set() {
-            match parse_indexes(indexes.text(), completions) {
-                Ok(number) => total = Some(number),
-                Err(why) => out.push(indexes.invalid(&format!("error parsing succeededIndexes: {why}"))),
+        if named.is_set() {
+            match indexes::parse(named.text(), completions) {
+                Ok(intervals) => total = Some(indexes::count(&intervals)),
+                Err(why) => out.push(named.invalid(&format!("error parsing succeededIndexes: {why}"))),
             }
         }
         count.non_negative(out);
@@ -240,45 +241,5 @@ fn success_policy(spec: &Place, out: &mut Causes) {
             );
             out.push(count.invalid(&detail));
         }
-    }
-}
-
-/// How many indexes a text such as `1,3-5` names.
-fn parse_indexes(text: &str, completions: i64) -> Result<i64, String> {
-    let (mut total, mut last) = (0, -1);
-    for part in text.split(',').filter(|_| !text.is_empty()) {
-        let number = |text: &str| -> Result<i64, String> {
-            let number = text
-                .parse::<i64>()
-                .map_err(|_| format!("cannot convert string to integer for index: {text:?}"))?;
-            if number >= completions {
-                return Err(format!("too large index: {text:?}"));
-            }
-            Ok(number)
-        };
-        let (start, end) = part.split_once('-').unwrap_or((part, part));
-        let (first, until) = (number(start)?, number(end)?);
-        if first <= last || until < first {
-            return Err(format!("non-increasing order, previous: {last}, current: {first}"));
-        }
-        total += until - first + 1;
-        last = until;
-    }
-    Ok(total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_indexes;
-
-    #[test]
-    fn indexes_are_counted() {
-        assert_eq!(parse_indexes("0,2-4", 5), Ok(4));
-        assert_eq!(parse_indexes("", 5), Ok(0));
-        assert!(
-            parse_indexes("3,1", 5).is_err()
-                && parse_indexes("5", 5).is_err()
-                && parse_indexes("a", 5).is_err()
-        );
     }
 }

@@ -35,7 +35,7 @@ impl Strategy for ConfigMap {
             size += decoded_len(data.text());
         }
         if size > BYTES_MAX {
-            out.push(Cause::too_long("", BYTES_MAX));
+            out.push(Cause::too_long("[]", BYTES_MAX));
         }
         out
     }

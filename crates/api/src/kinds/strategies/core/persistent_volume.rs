@@ -7,6 +7,7 @@ use super::{
     resource_names,
 };
 use crate::Cause;
+use crate::kinds::strategies::checks;
 use crate::kinds::strategies::fill::{created_at, fill, part, round, same};
 use crate::kinds::strategies::rules::{Causes, Place, equal};
 use crate::kinds::strategy::{Strategy, Verb, Writer};
@@ -71,6 +72,13 @@ impl Strategy for PersistentVolume {
     }
 }
 
+/// The secrets that a driver is given.
+const CSI_SECRETS: [&str; 4] = [
+    "controllerPublishSecretRef",
+    "controllerExpandSecretRef",
+    "nodePublishSecretRef",
+    "nodeExpandSecretRef",
+];
 /// Where the storage of a volume can come from.
 const SOURCES: [&str; 22] = [
     "hostPath",
@@ -109,9 +117,9 @@ fn volume_spec(spec: &Place, out: &mut Causes) {
         cause.message = format!("Unsupported value: {shown}: supported values: \"storage\"");
         out.push(cause);
     }
-    for (name, amount) in capacity.entries() {
-        resource_names::amount(name, &amount, out);
-        if amount.quantity().is_zero() {
+    for (_, amount) in capacity.entries() {
+        resource_names::measured(&amount, out);
+        if amount.quantity().is_zero() || amount.quantity().is_negative() {
             out.push(amount.invalid("must be greater than zero"));
         }
     }
@@ -157,12 +165,8 @@ fn source(spec: &Place, out: &mut Causes) {
         }
         match name {
             "hostPath" => validate::volume_source_path(&source, out),
-            "nfs" => {
-                source.field("server").need(out);
-                source.field("path").need(out);
-            }
             "local" => {
-                source.field("path").need(out);
+                source.field("path").need_checked(checks::no_backsteps, out);
                 if !spec.field("nodeAffinity").is_set() {
                     out.push(spec.field("nodeAffinity").required("Local volume requires node affinity"));
                 }
@@ -170,13 +174,38 @@ fn source(spec: &Place, out: &mut Causes) {
             "csi" => {
                 validate::driver_name(&source.field("driver"), out);
                 source.field("volumeHandle").need(out);
+                for secret in CSI_SECRETS.iter().filter(|secret| source.field(secret).is_set()) {
+                    let secret = source.field(secret);
+                    secret.field("name").need_checked(names::subdomain, out);
+                    secret.field("namespace").need_checked(names::label, out);
+                }
             }
-            _ => {}
+            other => {
+                validate::storage_sources::check(other, spec, out);
+                namespaces(&source, out);
+            }
         }
     }
     if !found {
         out.push(spec.required("must specify a volume type"));
     }
+}
+
+/// What persistent volumes refer to may be in any namespace, but has to be in one.
+fn namespaces(source: &Place, out: &mut Causes) {
+    let secret = source.field("secretRef");
+    if secret.is_set() {
+        secret.field("namespace").need(out);
+    }
+    if source.field("secretNamespace").is_set() {
+        source.field("secretNamespace").need(out);
+    }
+    let endpoints = source.field("endpointsNamespace");
+    if endpoints.is_set() && endpoints.text().is_empty() {
+        let detail = "if the endpointnamespace is set, it must be a valid namespace name";
+        out.push(endpoints.invalid(detail));
+    }
+    endpoints.check_if_set(names::label, out);
 }
 
 /// Where a volume is does not change.

@@ -1,11 +1,12 @@
 //! PersistentVolumeClaim: a request for storage.
 
-use super::claim_spec;
 use super::pod_spec::defaults::claim;
+use super::{claim_spec, resource_names};
 use crate::Cause;
 use crate::kinds::strategies::fill::{fill, has, parse_quantity, part, restore, round};
 use crate::kinds::strategies::rules::{Causes, Place, equal};
 use crate::kinds::strategy::{Strategy, Verb};
+use crate::names;
 use crate::value;
 use crate::value::Value;
 
@@ -39,13 +40,7 @@ impl Strategy for PersistentVolumeClaim {
         let spec = claim.field("spec");
         if let (Verb::UpdateSubresource(_), _) = (verb, old) {
             let status = claim.field("status");
-            for (_, amount) in status.field("capacity").entries() {
-                if amount.quantity().is_negative() {
-                    out.push(
-                        amount.invalid_as(amount.quantity().value(), "must be a valid resource quantity"),
-                    );
-                }
-            }
+            validate_status(&status, &mut out);
             return out;
         }
         claim_spec::check(&spec, &mut out);
@@ -88,6 +83,42 @@ fn settle_sources(spec: &mut Value, old: Option<&Value>) {
         }
         _ => {}
     }
+}
+
+const RESIZE_STATES: [&str; 5] = [
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
+
+/// What a claim got, and how far making it larger is.
+fn validate_status(status: &Place, out: &mut Causes) {
+    status.field("capacity").entries().for_each(|(_, amount)| resource_names::measured(&amount, out));
+    let states = status.field("allocatedResourceStatuses");
+    for (name, state) in states.entries() {
+        storage_name(&states, name, out);
+        if !RESIZE_STATES.contains(&state.text()) {
+            out.push(Cause::not_supported(states.path(), name, &RESIZE_STATES));
+        }
+    }
+    let allocated = status.field("allocatedResources");
+    for (name, amount) in allocated.entries() {
+        if storage_name(&allocated, name, out) {
+            resource_names::measured(&amount, out);
+        }
+    }
+}
+
+/// Whether claims can have the resource.
+fn storage_name(map: &Place, name: &str, out: &mut Causes) -> bool {
+    let before = out.len();
+    out.extend(names::qualified_name(name).iter().map(|why| map.invalid_as(name, why)));
+    if out.len() == before && resource_names::is_native(name) && name != "storage" {
+        out.push(Cause::not_supported(map.path(), name, &["storage"]));
+    }
+    out.len() == before
 }
 
 const FIXED: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";

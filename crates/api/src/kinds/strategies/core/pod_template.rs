@@ -1,7 +1,6 @@
 //! PodTemplate: a template kept on its own.
 
-use super::pod_spec::defaults;
-use super::pod_spec::validate as pod_validate;
+use super::pod_spec::{defaults, gated, validate as pod_validate};
 use crate::Cause;
 use crate::kinds::strategies::rules::Place;
 use crate::kinds::strategy::{Strategy, Verb};
@@ -17,6 +16,10 @@ impl Strategy for PodTemplate {
 
     fn returns_deleted(&self) -> bool {
         true
+    }
+
+    fn prepare(&self, new: &mut Value, old: Option<&Value>, _verb: Verb) {
+        gated::drop_unused(new, old, &["template", "spec"]);
     }
 
     fn validate(&self, new: &Value, _old: Option<&Value>, _verb: Verb) -> Vec<Cause> {

@@ -31,6 +31,10 @@ impl Strategy for ReplicationController {
         true
     }
 
+    fn prepare(&self, new: &mut Value, old: Option<&Value>, _verb: Verb) {
+        workload::drop_gated(new, old);
+    }
+
     fn validate(&self, new: &Value, _old: Option<&Value>, verb: Verb) -> Vec<Cause> {
         let (controller, mut out) = (Place::root(new), Vec::new());
         if matches!(verb, Verb::UpdateSubresource(_)) {

@@ -83,11 +83,18 @@ pub fn of_container(name: &str) -> Vec<String> {
 
 /// Reasons why no quota limits it.
 pub fn of_quota(name: &str) -> Vec<String> {
-    let reasons = any(name);
-    if reasons.is_empty() && !name.contains('/') && !is_quota(name) {
-        return vec!["must be a standard resource for quota".into()];
+    let mut reasons = any(name);
+    if !name.contains('/') && !is_quota(name) {
+        reasons.push("must be a standard resource for quota".into());
     }
     reasons
+}
+
+/// An amount of storage that a volume has.
+pub fn measured(amount: &Place, out: &mut Causes) {
+    if amount.quantity().is_negative() {
+        out.push(amount.invalid_as(amount.quantity().value(), "must be a valid resource quantity"));
+    }
 }
 
 /// An amount of the resource `name`.

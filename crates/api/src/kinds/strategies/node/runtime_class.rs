@@ -31,7 +31,16 @@ impl Strategy for RuntimeClass {
         }
         let scheduling = class.field("scheduling");
         scheduling.field("nodeSelector").labels(&mut out);
-        pod_validate::scheduling::tolerations(&scheduling.field("tolerations"), &mut out);
+        let tolerations = scheduling.field("tolerations");
+        pod_validate::scheduling::tolerations(&tolerations, &mut out);
+        let key = |toleration: &Value| {
+            ["key", "operator", "value", "effect"].map(|field| toleration.get(field).cloned())
+        };
+        for (i, toleration) in tolerations.items().enumerate() {
+            if tolerations.list()[..i].iter().any(|before| key(before) == key(toleration.value)) {
+                out.push(toleration.duplicate());
+            }
+        }
         out
     }
 }

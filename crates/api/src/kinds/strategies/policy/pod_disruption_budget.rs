@@ -1,6 +1,7 @@
 //! PodDisruptionBudget: how many pods may be gone at once.
 
 use crate::Cause;
+use crate::kinds::strategies::conditions;
 use crate::kinds::strategies::rules::Place;
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::value::Value;
@@ -20,6 +21,7 @@ impl Strategy for PodDisruptionBudget {
             for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
                 status.field(field).non_negative(&mut out);
             }
+            conditions::check(&status.field("conditions"), &mut out);
             return out;
         }
         let spec = budget.field("spec");

@@ -4,7 +4,7 @@ mod prepare;
 mod qos;
 mod validate;
 
-use super::pod_spec::defaults;
+use super::pod_spec::{defaults, gated};
 use crate::Cause;
 use crate::kinds::strategies::rules::Place;
 use crate::kinds::strategy::{Strategy, Verb};
@@ -19,6 +19,7 @@ impl Strategy for Pod {
     }
 
     fn prepare(&self, new: &mut Value, old: Option<&Value>, verb: Verb) {
+        gated::drop_unused(new, old, &["spec"]);
         match (verb, old) {
             (Verb::UpdateSubresource("status"), Some(old)) => prepare::status(new, old),
             (Verb::UpdateSubresource("ephemeralcontainers"), Some(old)) => {

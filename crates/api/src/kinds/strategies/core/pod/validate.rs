@@ -3,7 +3,7 @@
 use super::qos;
 use crate::kinds::strategies::checks;
 use crate::kinds::strategies::core::pod_spec::validate::{self, Within, scheduling};
-use crate::kinds::strategies::rules::{Causes, Place, equal};
+use crate::kinds::strategies::rules::{Causes, Place, Seen, equal};
 use crate::names;
 use crate::value::Value;
 
@@ -219,10 +219,16 @@ pub fn status(pod: &Place, old: &Value, out: &mut Causes) {
         }
     }
     status.field("qosClass").immutable(old.at(&["status", "qosClass"]), out);
-    let restarts = pod.field("spec");
-    container_states(&restarts, &status, old, out);
+    container_states(&pod.field("spec"), &status, old, out);
+    claim_statuses(pod, &status.field("resourceClaimStatuses"), out);
     for list in ["podIPs", "hostIPs"] {
         let ips = status.field(list);
+        if list == "hostIPs" && !ips.list().is_empty() {
+            let first = ips.index(0);
+            if status.field("hostIP").text() != first.field("ip").text() {
+                out.push(first.field("ip").invalid("must be equal to `hostIP`"));
+            }
+        }
         for ip in ips.items() {
             let text = ip.value.str_at(&["ip"]).unwrap_or_default();
             out.extend(checks::ip(text).iter().map(|why| ip.invalid_as(text, why)));
@@ -231,6 +237,24 @@ pub fn status(pod: &Place, old: &Value, out: &mut Causes) {
             ips.list().iter().map(|ip| ip.str_at(&["ip"]).unwrap_or_default().contains(':')).collect();
         if families.len() > 2 || matches!(families.as_slice(), [a, b] if a == b) {
             out.push(ips.invalid("may specify no more than one IP for each IP family"));
+        }
+    }
+}
+
+/// The claims that were made for a pod.
+fn claim_statuses(pod: &Place, statuses: &Place, out: &mut Causes) {
+    let claims = pod.value.list_at(&["spec", "resourceClaims"]);
+    let mut seen = Seen::default();
+    for status in statuses.items() {
+        let name = status.field("name");
+        if !claims.iter().any(|claim| claim.str_at(&["name"]) == Some(name.text())) {
+            out.push(name.invalid("must match the name of an entry in `spec.resourceClaims`"));
+        }
+        if seen.again(name.text()) {
+            out.push(name.duplicate());
+        }
+        if status.field("resourceClaimName").is_set() {
+            status.field("resourceClaimName").check(names::subdomain, out);
         }
     }
 }

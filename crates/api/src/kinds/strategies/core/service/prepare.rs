@@ -156,6 +156,10 @@ fn settle_families(spec: &mut Value, old: Option<&Value>) {
     }
     let inferred: Vec<Value> =
         spec.list_at(&["clusterIPs"]).iter().filter_map(family_of).map(Value::from).collect();
+    // More addresses than families: validation will refuse them.
+    if matches!(inferred.as_slice(), [_, _, _, ..]) || matches!(inferred.as_slice(), [a, b] if a == b) {
+        return;
+    }
     fill_zero(spec, "ipFamilies", if inferred.is_empty() { vec![FAMILY.into()] } else { inferred });
     if is_free && !is_single {
         let families = spec.entry_at(&["ipFamilies"]).ensure_list();

@@ -1,14 +1,31 @@
 //! Annotations by which pods were told what fields tell them now (upstream's `ValidatePodSpecificAnnotations`).
 
+use crate::Cause;
 use crate::kinds::strategies::checks;
 use crate::kinds::strategies::core::pod_spec::defaults::CONTAINER_LISTS;
 use crate::kinds::strategies::rules::{Causes, Place};
+use crate::names;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// The most bytes of keys and values together.
+const BYTES_MAX: usize = 256 * 1024;
+
+/// The keys, and how much there is (upstream's `ValidateAnnotations`).
+pub(super) fn keys(annotations: &Place, out: &mut Causes) {
+    for (key, _) in annotations.entries() {
+        let reasons = names::qualified_name(&key.to_lowercase());
+        out.extend(reasons.iter().map(|why| annotations.invalid_as(key, why)));
+    }
+    let bytes: usize = annotations.entries().map(|(key, value)| key.len() + value.text().len()).sum();
+    if bytes > BYTES_MAX {
+        out.push(Cause::too_long(annotations.path(), BYTES_MAX));
+    }
+}
 
 pub(super) fn check(annotations: &Place, spec: &Place, out: &mut Causes) {
     for (key, value) in annotations.entries() {

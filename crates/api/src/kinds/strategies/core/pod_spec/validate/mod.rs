@@ -8,7 +8,9 @@ mod mounts;
 mod resources;
 pub mod scheduling;
 mod security;
+pub mod storage_sources;
 mod volumes;
+mod windows;
 
 pub use resources::of_overhead as requirements_of_overhead;
 pub use volumes::{driver_name, volume_source_path};
@@ -55,7 +57,9 @@ pub fn template(template: &Place, out: &mut Causes) {
     // Upstream names the fields of the template's metadata as if they were its own.
     relabel(template, &metadata, "labels").labels(out);
     let spec = template.field("spec");
-    annotations::check(&relabel(template, &metadata, "annotations"), &spec, out);
+    let annotations = relabel(template, &metadata, "annotations");
+    annotations::keys(&annotations, out);
+    annotations::check(&annotations, &spec, out);
     self::spec(&spec, metadata.value, Within::Template, out);
     if !spec.field("ephemeralContainers").list().is_empty() {
         out.push(
@@ -263,7 +267,9 @@ fn operating_system(context: &Context, out: &mut Causes) {
     if !os.is_set() {
         return;
     }
-    os.field("name").need_one_of(&["linux", "windows"], out);
+    if os.field("name").need(out) && !matches!(os.field("name").text(), "linux" | "windows") {
+        out.push(crate::Cause::not_supported(os.path(), os.field("name").text(), &["linux", "windows"]));
+    }
     if os.field("name").text() == "linux" {
         security::forbid_windows_options(context.spec, out);
     } else if context.is_windows {

@@ -1,6 +1,6 @@
 //! Faults of security contexts.
 
-use super::{Context, containers};
+use super::{Context, containers, windows};
 use crate::Cause;
 use crate::kinds::strategies::checks;
 use crate::kinds::strategies::rules::{Causes, Place, Seen};
@@ -58,9 +58,11 @@ pub(super) fn of_pod(context: &Context, out: &mut Causes) {
     sysctls(spec, &security.field("sysctls"), out);
     security.field("fsGroupChangePolicy").one_of_if_set(&["Always", "OnRootMismatch"], out);
     security.field("supplementalGroupsPolicy").one_of_if_set(&["Merge", "Strict"], out);
-    security.field("seLinuxChangePolicy").one_of_if_set(&["MountOption", "Recursive"], out);
+    security.field("seLinuxChangePolicy").one_of_if_set(&["Recursive"], out);
     seccomp(&security.field("seccompProfile"), out);
     app_armor(&security.field("appArmorProfile"), out);
+    windows::options(&security.field("windowsOptions"), out);
+    windows::host_processes(spec, out);
     if !context.has_host_users {
         host_namespaces(spec, out);
     }
@@ -140,6 +142,7 @@ pub(super) fn of_container(security: &Place, has_host_users: bool, out: &mut Cau
             out.push(security.invalid(detail));
         }
     }
+    windows::options(&security.field("windowsOptions"), out);
     app_armor(&security.field("appArmorProfile"), out);
 }
 

@@ -1,6 +1,6 @@
 //! Faults of volumes and where they come from.
 
-use super::{Within, env};
+use super::{Within, annotations, env, storage_sources};
 use crate::Cause;
 use crate::kinds::strategies::checks;
 use crate::kinds::strategies::core::claim_spec;
@@ -18,38 +18,38 @@ const TOO_MANY: &str = "may not specify more than 1 volume type";
 const TOKEN_SECONDS_MIN: i64 = 600;
 const TOKEN_SECONDS_MAX: i64 = 1 << 32;
 
-/// The sources, in upstream's order, what upstream calls them when there are two, and their texts that have to be there.
-const SOURCES: [(&str, &str, &[&str]); 30] = [
-    ("emptyDir", "emptyDir", &[]),
-    ("hostPath", "hostPath", &["path"]),
-    ("gitRepo", "gitRepo", &["repository"]),
-    ("gcePersistentDisk", "gcePersistentDisk", &["pdName"]),
-    ("awsElasticBlockStore", "awsElasticBlockStore", &["volumeID"]),
-    ("secret", "secret", &["secretName"]),
-    ("nfs", "nfs", &["server", "path"]),
-    ("iscsi", "iscsi", &["targetPortal", "iqn"]),
-    ("glusterfs", "glusterfs", &["endpoints", "path"]),
-    ("flocker", "flocker", &[]),
-    ("persistentVolumeClaim", "persistentVolumeClaim", &["claimName"]),
-    ("rbd", "rbd", &["image"]),
-    ("cinder", "cinder", &["volumeID"]),
-    ("cephfs", "cephFS", &[]),
-    ("quobyte", "quobyte", &["registry", "volume"]),
-    ("downwardAPI", "downwarAPI", &[]),
-    ("fc", "fc", &[]),
-    ("flexVolume", "flexVolume", &["driver"]),
-    ("configMap", "configMap", &["name"]),
-    ("azureFile", "azureFile", &["secretName", "shareName"]),
-    ("vsphereVolume", "vsphereVolume", &["volumePath"]),
-    ("photonPersistentDisk", "photonPersistentDisk", &["pdID"]),
-    ("portworxVolume", "portworxVolume", &["volumeID"]),
-    ("azureDisk", "azureDisk", &["diskName", "diskURI"]),
-    ("storageos", "storageos", &[]),
-    ("projected", "projected", &[]),
-    ("scaleIO", "scaleIO", &["gateway", "system", "volumeName"]),
-    ("csi", "csi", &[]),
-    ("ephemeral", "ephemeral", &[]),
-    ("image", "image", &[]),
+/// The sources, in upstream's order.
+const SOURCES: [&str; 30] = [
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "flexVolume",
+    "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
 ];
 
 /// The volumes of a pod called `pod`; returns those that are sound, by name.
@@ -93,28 +93,29 @@ fn made_claim(volumes: &Place, volume: &Place, pod: &str, out: &mut Causes) {
 
 fn source(volume: &Place, within: Within, out: &mut Causes) {
     let mut found = false;
-    for (field, called, needed) in SOURCES {
-        let source = volume.field(field);
+    for name in SOURCES {
+        let source = volume.field(name);
         if !source.is_set() {
             continue;
         }
         if std::mem::replace(&mut found, true) {
+            let called = match name {
+                "cephfs" => "cephFS",
+                "downwardAPI" => "downwarAPI",
+                other => other,
+            };
             out.push(volume.field(called).forbidden(TOO_MANY));
             continue;
         }
-        let complete = needed.iter().fold(true, |complete, text| source.field(text).need(out) && complete);
-        match field {
+        match name {
             "emptyDir" if source.field("sizeLimit").quantity().is_negative() => {
                 let detail = "SizeLimit field must be a valid resource quantity";
                 out.push(source.field("sizeLimit").forbidden(detail));
             }
-            "hostPath" if complete => host_path(&source, out),
-            "secret" | "configMap" => files(&source, out),
-            "nfs" if !source.field("path").text().starts_with('/') => {
-                out.push(
-                    source.field("path").invalid_as(source.field("path").text(), "must be an absolute path"),
-                );
-            }
+            "hostPath" => volume_source_path(&source, out),
+            "persistentVolumeClaim" => drop(source.field("claimName").need(out)),
+            "secret" => files(&source, "secretName", out),
+            "configMap" => files(&source, "name", out),
             "downwardAPI" => {
                 default_mode(&source, out);
                 downward_items(&source, out);
@@ -128,7 +129,7 @@ fn source(volume: &Place, within: Within, out: &mut Causes) {
                 }
                 source.field("pullPolicy").need_one_of(&PULL_POLICIES, out);
             }
-            _ => {}
+            other => storage_sources::check(other, volume, out),
         }
     }
     if !found {
@@ -139,13 +140,9 @@ fn source(volume: &Place, within: Within, out: &mut Causes) {
 /// A path on the host, in a pod's volume or in a persistent one.
 pub fn volume_source_path(source: &Place, out: &mut Causes) {
     if source.field("path").need(out) {
-        host_path(source, out);
+        source.field("path").check(checks::no_backsteps, out);
+        source.field("type").one_of_if_set(&HOST_PATH_TYPES, out);
     }
-}
-
-fn host_path(source: &Place, out: &mut Causes) {
-    source.field("path").check(checks::no_backsteps, out);
-    source.field("type").one_of_if_set(&HOST_PATH_TYPES, out);
 }
 
 fn default_mode(source: &Place, out: &mut Causes) {
@@ -154,7 +151,8 @@ fn default_mode(source: &Place, out: &mut Causes) {
     }
 }
 
-fn files(source: &Place, out: &mut Causes) {
+fn files(source: &Place, name: &str, out: &mut Causes) {
+    source.field(name).need(out);
     default_mode(source, out);
     source.field("items").items().for_each(|item| key_to_path(&item, out));
 }
@@ -311,6 +309,14 @@ pub fn driver_name(name: &Place, out: &mut Causes) {
 fn ephemeral(source: &Place, out: &mut Causes) {
     let template = source.field("volumeClaimTemplate");
     if template.is_set() {
+        let metadata = template.field("metadata");
+        annotations::keys(&metadata.field("annotations"), out);
+        metadata.field("labels").labels(out);
+        for (name, field) in metadata.entries() {
+            if !matches!(name, "annotations" | "labels") && !field.is_empty() {
+                out.push(metadata.field(name).forbidden("cannot be set"));
+            }
+        }
         claim_spec::check(&template.field("spec"), out);
     } else {
         out.push(template.required(""));
