@@ -151,6 +151,23 @@ pub fn unreserved_path(path: &str) -> Vec<String> {
     reasons
 }
 
+/// Paths of the server's own endpoints, which may end in `/*`.
+pub fn url_path(path: &str) -> Vec<String> {
+    let wildcards = path.matches('*').count();
+    let reason = match path {
+        "" => "must not be empty",
+        "/" => return vec![],
+        _ if !path.starts_with('/') => "must start with slash",
+        _ if path.contains(' ') => "must not contain white-space",
+        _ if path.contains("//") => "must not contain double slash",
+        _ if wildcards > 1 || (wildcards == 1 && !path.ends_with("/*")) => {
+            "wildcard can only do suffix matching"
+        }
+        _ => return vec![],
+    };
+    vec![reason.to_owned()]
+}
+
 /// Paths without `..`.
 pub fn no_backsteps(path: &str) -> Vec<String> {
     unless(path.split('/').all(|part| part != ".."), "must not contain '..'")

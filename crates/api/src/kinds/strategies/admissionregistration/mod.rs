@@ -5,4 +5,5 @@ mod validate;
 mod webhooks;
 
 pub use policy::{Policy, PolicyBinding};
+pub use validate::client;
 pub use webhooks::{MutatingWebhooks, ValidatingWebhooks};

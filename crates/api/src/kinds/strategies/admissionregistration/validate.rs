@@ -101,7 +101,8 @@ fn resources(resources: &Place, out: &mut Causes) {
     }
 }
 
-fn client(client: &Place, out: &mut Causes) {
+/// Where a webhook is: exactly one of a URL and a service.
+pub fn client(client: &Place, out: &mut Causes) {
     let (url, service) = (client.field("url"), client.field("service"));
     if url.is_set() == service.is_set() {
         return out.push(client.required("exactly one of url or service is required"));
@@ -160,7 +161,7 @@ pub fn check_service(service: &Place, out: &mut Causes) {
     if !text.starts_with('/') {
         out.push(path.invalid("must start with a '/'"));
     }
-    let inner = text.strip_prefix('/').unwrap_or(text);
+    let inner = text.char_indices().nth(1).map_or("", |(at, _)| &text[at..]);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
     for (i, segment) in inner.split('/').enumerate() {
         if segment.is_empty() {

@@ -1,6 +1,9 @@
 //! CustomResourceDefinition: a kind made at run time.
 
+use super::validate;
+use crate::Cause;
 use crate::kinds::strategies::fill::{fill, fill_zero, part, with};
+use crate::kinds::strategies::rules::Place;
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::value;
 use crate::value::Value;
@@ -37,6 +40,15 @@ impl Strategy for CustomResourceDefinition {
                 stored.push(version);
             }
         }
+    }
+
+    fn validate(&self, new: &Value, old: Option<&Value>, verb: Verb) -> Vec<Cause> {
+        let (definition, mut out) = (Place::root(new), Vec::new());
+        match verb {
+            Verb::UpdateSubresource(_) => validate::status(&definition, &mut out),
+            _ => validate::check(&definition, old, &mut out),
+        }
+        out
     }
 
     fn allow_unconditional_update(&self) -> bool {

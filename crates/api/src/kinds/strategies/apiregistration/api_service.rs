@@ -79,7 +79,12 @@ impl Strategy for ApiService {
         }
         server.field("namespace").need(&mut out);
         server.field("name").need(&mut out);
-        server.field("port").port(&mut out);
+        let port = server.field("port");
+        if !(1..=65535).contains(&port.int()) {
+            out.push(
+                port.invalid_as(port.int(), "port is not valid: must be between 1 and 65535, inclusive"),
+            );
+        }
         if insecure && !spec.field("caBundle").is_empty() {
             out.push(spec.field("insecureSkipTLSVerify").invalid("may not be true if caBundle is present"));
         }

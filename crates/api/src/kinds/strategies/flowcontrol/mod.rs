@@ -2,6 +2,7 @@
 
 mod flow_schema;
 mod priority_level;
+mod validate;
 
 pub use flow_schema::FlowSchema;
 pub use priority_level::PriorityLevelConfiguration;

@@ -2,6 +2,7 @@
 
 mod claim;
 mod device_class;
+mod devices;
 mod slice;
 
 pub use claim::{ResourceClaim, ResourceClaimTemplate};

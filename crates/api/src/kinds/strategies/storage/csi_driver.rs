@@ -6,6 +6,8 @@ use crate::kinds::strategies::rules::{Place, Seen, before};
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::value::Value;
 
+const MODES: [&str; 2] = ["Persistent", "Ephemeral"];
+
 /// CSIDriver: what a storage driver can do.
 pub struct CsiDriver;
 
@@ -44,22 +46,34 @@ impl Strategy for CsiDriver {
         }
         spec.field("fsGroupPolicy").one_of_if_set(&["File", "None", "ReadWriteOnceWithFSType"], &mut out);
         let modes = spec.field("volumeLifecycleModes");
-        modes.items().for_each(|mode| mode.one_of(&["Ephemeral", "Persistent"], &mut out));
+        for mode in modes.items().filter(|mode| !MODES.contains(&mode.text())) {
+            out.push(Cause::not_supported(modes.path(), mode.text(), &MODES));
+        }
+        let period = spec.field("nodeAllocatableUpdatePeriodSeconds");
+        if period.is_set() && period.int() < 10 {
+            out.push(period.invalid("must be greater than or equal to 10 seconds"));
+        }
         let mut seen = Seen::default();
         for request in spec.field("tokenRequests").items() {
             let audience = request.field("audience");
             if seen.again(request.value.str_at(&["audience"]).unwrap_or_default()) {
                 out.push(audience.duplicate());
+                continue;
             }
             let seconds = request.field("expirationSeconds");
             if seconds.is_set() && seconds.int() < 600 {
                 out.push(seconds.invalid("may not specify a duration less than 10 minutes"));
             }
+            if seconds.int() > 1 << 32 {
+                out.push(seconds.invalid("may not specify a duration larger than 2^32 seconds"));
+            }
         }
         if old.is_some() {
-            for field in ["attachRequired", "volumeLifecycleModes"] {
-                spec.field(field).immutable(before(old, &["spec", field]), &mut out);
-            }
+            // Upstream's name of the field.
+            let mut attaches = spec.field("attachedRequired");
+            attaches.value = spec.field("attachRequired").value;
+            attaches.immutable(before(old, &["spec", "attachRequired"]), &mut out);
+            modes.immutable(before(old, &["spec", "volumeLifecycleModes"]), &mut out);
         }
         out
     }

@@ -2,7 +2,7 @@
 
 use crate::Cause;
 use crate::kinds::strategies::core::pod_spec::validate::driver_name;
-use crate::kinds::strategies::rules::{Place, Seen};
+use crate::kinds::strategies::rules::{IMMUTABLE, Place, Seen};
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::names;
 use crate::value::Value;
@@ -19,7 +19,7 @@ impl Strategy for CsiNode {
         true
     }
 
-    fn validate(&self, new: &Value, _old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
+    fn validate(&self, new: &Value, old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
         let (node, mut out) = (Place::root(new), Vec::new());
         let spec = node.field("spec");
         let mut seen = Seen::default();
@@ -32,14 +32,31 @@ impl Strategy for CsiNode {
             if id.need(&mut out) && id.text().len() > 256 {
                 out.push(id.invalid("must be 256 characters or less"));
             }
-            let keys = driver.field("topologyKeys");
-            for key in keys.items() {
-                key.check(names::qualified_name, &mut out);
+            let mut keys = Seen::default();
+            for key in driver.value.list_at(&["topologyKeys"]).iter().filter_map(Value::as_str) {
+                if key.is_empty() {
+                    out.push(driver.required(""));
+                }
+                if keys.again(key) {
+                    out.push(Cause::duplicate(driver.path(), key));
+                }
+                out.extend(names::qualified_name(key).iter().map(|why| driver.invalid_as(key, why)));
             }
-            keys.unique_texts(&mut out);
+            let was = old.map(|old| old.list_at(&["spec", "drivers"])).unwrap_or(&[]);
+            let was = was.iter().find(|was| was.get("name") == driver.value.get("name"));
+            if was.is_some_and(|was| fixed(was) != fixed(driver.value)) {
+                out.push(Cause::invalid("spec.drivers", driver.value, IMMUTABLE));
+            }
             let allocatable = driver.field("allocatable");
             allocatable.field("count").non_negative(&mut out);
         }
         out
     }
+}
+
+/// What of a driver does not change once it is there.
+fn fixed(driver: &Value) -> Value {
+    let mut driver = driver.clone();
+    driver.remove_at(&["allocatable"]);
+    driver
 }

@@ -18,10 +18,8 @@ impl Strategy for CsiStorageCapacity {
         let (capacity, mut out) = (Place::root(new), Vec::new());
         capacity.field("storageClassName").check(names::subdomain, &mut out);
         capacity.field("nodeTopology").label_selector(&mut out);
-        for field in ["capacity", "maximumVolumeSize"] {
-            if capacity.field(field).quantity().is_negative() {
-                out.push(capacity.field(field).invalid(NEGATIVE));
-            }
+        if capacity.field("capacity").quantity().is_negative() {
+            out.push(capacity.field("capacity").invalid(NEGATIVE));
         }
         if let Some(old) = old {
             for field in ["nodeTopology", "storageClassName"] {

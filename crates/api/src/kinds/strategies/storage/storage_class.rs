@@ -33,7 +33,15 @@ impl Strategy for StorageClass {
         class.field("reclaimPolicy").one_of_if_set(&["Delete", "Retain"], &mut out);
         class.field("volumeBindingMode").one_of(&["Immediate", "WaitForFirstConsumer"], &mut out);
         let topologies = class.field("allowedTopologies");
-        topologies.items().for_each(|term| topology(&term, &mut out));
+        for (i, term) in topologies.items().enumerate() {
+            topology(&term, &mut out);
+            let terms = &topologies.list()[..i];
+            // Upstream compares with as many empty terms as there are terms, too.
+            let is_empty = term.field("matchLabelExpressions").list().is_empty();
+            if is_empty || terms.iter().any(|before| is_same(before, term.value)) {
+                out.push(Cause::duplicate(term.field("matchLabelExpressions").path(), ""));
+            }
+        }
         if let Some(old) = old {
             for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
                 class.field(field).immutable(old.get(field), &mut out);
@@ -62,6 +70,26 @@ pub(super) fn parameters(parameters: &Place, out: &mut Causes) {
     if bytes > PARAMETERS_BYTES_MAX {
         out.push(Cause::too_long(parameters.path(), PARAMETERS_BYTES_MAX));
     }
+}
+
+/// Whether both terms are met by the same labels.
+fn is_same(a: &Value, b: &Value) -> bool {
+    let sorted = |term: &Value| {
+        let pair = |expression: &Value| {
+            let mut values: Vec<String> = expression.list_at(&["values"]).iter().map(text).collect();
+            values.sort();
+            values.dedup();
+            (expression.get("key").map(text), values)
+        };
+        let mut pairs: Vec<_> = term.list_at(&["matchLabelExpressions"]).iter().map(pair).collect();
+        pairs.sort();
+        pairs
+    };
+    sorted(a) == sorted(b)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn topology(term: &Place, out: &mut Causes) {

@@ -3,7 +3,7 @@
 use super::storage_class::parameters;
 use crate::Cause;
 use crate::kinds::strategies::core::pod_spec::validate::driver_name;
-use crate::kinds::strategies::rules::Place;
+use crate::kinds::strategies::rules::{Place, equal};
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::value::Value;
 
@@ -25,7 +25,9 @@ impl Strategy for VolumeAttributesClass {
         }
         if let Some(old) = old {
             for field in ["driverName", "parameters"] {
-                class.field(field).immutable(old.get(field), &mut out);
+                if !equal(class.field(field).value, old.get(field).unwrap_or(&Value::Null)) {
+                    out.push(class.field(field).forbidden(&format!("updates to {field} are forbidden.")));
+                }
             }
         }
         out

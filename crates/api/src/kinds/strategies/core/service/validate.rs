@@ -171,6 +171,13 @@ fn addresses(spec: &Place, out: &mut Causes) {
     if first == Some("None") && all.list().len() > 1 {
         out.push(all.invalid("'None' must be the first and only value"));
     }
+    let all_families: Vec<bool> = all.items().map(|ip| ip.text().contains(':')).collect();
+    if all_families.len() > 2 {
+        out.push(all.invalid("may only hold up to 2 values"));
+    }
+    if all_families.len() > 2 || matches!(all_families.as_slice(), [a, b] if a == b) {
+        out.push(all.invalid("may specify no more than one IP for each IP family"));
+    }
     let is_v6 = |ip: &str| ip.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6());
     if out.len() == before && first != Some("None") {
         for (ip, family) in all.items().zip(families.items()) {
