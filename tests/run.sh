@@ -14,6 +14,7 @@ stage() {
   echo "=== $name: $((SECONDS - began)) s"
 }
 
+# They build the program as well, which the stages after them run.
 unit_tests() {
   DECAPOD_API_TESTDATA=$(cargo xtask testdata) cargo test --workspace --features decapod-api/testdata
 }
@@ -35,7 +36,6 @@ stage "format" cargo fmt --all --check
 stage "schema facts are fresh" cargo xtask schema --check
 stage "house rules" cargo xtask tidy
 stage "unit and property tests" unit_tests
-stage "build" cargo build --package decapod
 stage "API server with kubectl" tests/apiserver.sh
 stage "API server beside upstream's" tests/beside-upstream.sh
 stage "crash: kill -9 of the API server" tests/crash.sh

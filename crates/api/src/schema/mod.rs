@@ -86,9 +86,10 @@ impl Schema {
         self.kinds.binary_search_by(|probe| names(&probe.gvk).cmp(&key)).ok().map(|at| &self.kinds[at])
     }
 
-    /// The type of a kind.
+    /// The type of a kind. Those of meta/v1, such as `DeleteOptions`, are of every group and version.
     pub fn type_of(&self, gvk: &GroupVersionKind) -> Option<TypeRef<'_>> {
-        self.kind(&gvk.group, &gvk.version, &gvk.kind).map(|kind| self.resolve(kind.ty))
+        let own = self.kind(&gvk.group, &gvk.version, &gvk.kind).map(|kind| self.resolve(kind.ty));
+        own.or_else(|| self.meta(&gvk.kind))
     }
 
     /// The type of objects whose kind has no schema: typed metadata, everything else as it came.

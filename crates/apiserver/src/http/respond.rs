@@ -188,11 +188,9 @@ pub fn protobuf(body: &[u8], kind: &GroupVersionKind) -> Result<Vec<u8>, Status>
     Ok(codec::protobuf::envelope(&kind.api_version(), &kind.kind, &message))
 }
 
-/// The type of a kind. What all groups share is known under every version of `meta.k8s.io`.
+/// The type of a kind.
 fn type_of(kind: &GroupVersionKind) -> Result<TypeRef<'static>, Status> {
-    let schema = Schema::builtin();
-    let found = schema.type_of(kind).or_else(|| schema.meta(&kind.kind));
-    found.ok_or_else(|| Status::not_acceptable("application/json"))
+    Schema::builtin().type_of(kind).ok_or_else(|| Status::not_acceptable("application/json"))
 }
 
 /// The metadata of a list.

@@ -22,7 +22,9 @@ pub fn check(definition: &Place, old: Option<&Value>, out: &mut Causes) {
     let versions = spec.field("versions");
     versions_of(&spec, &versions, out);
     let wanted = spec.field("names");
-    NEEDED_NAMES.iter().for_each(|name| drop(wanted.field(name).need(out)));
+    for name in NEEDED_NAMES {
+        wanted.field(name).need(out);
+    }
     names::check(&wanted, out);
     conversion(&spec.field("conversion"), out);
     let preserves = spec.field("preserveUnknownFields");
@@ -181,7 +183,9 @@ fn printed(column: &Place, out: &mut Causes) {
 }
 
 fn selectable(fields: &Place, out: &mut Causes) {
-    fields.items().for_each(|field| drop(field.field("jsonPath").need(out)));
+    for field in fields.items() {
+        field.field("jsonPath").need(out);
+    }
     if fields.list().len() > SELECTABLE_MAX {
         out.push(fields.too_many(SELECTABLE_MAX));
     }

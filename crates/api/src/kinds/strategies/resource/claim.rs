@@ -84,7 +84,9 @@ fn status(claim: &Place, old: &Value, out: &mut Causes) {
         out.push(users.too_many(USERS_MAX));
     }
     for (i, user) in users.items().enumerate() {
-        ["resource", "name", "uid"].iter().for_each(|field| drop(user.field(field).need(out)));
+        for field in ["resource", "name", "uid"] {
+            user.field(field).need(out);
+        }
         let uid = user.field("uid").value.clone();
         if users.list()[..i].iter().any(|before| before.get("uid") == Some(&uid)) {
             out.push(Cause::duplicate(user.path(), uid.as_str().unwrap_or_default()));

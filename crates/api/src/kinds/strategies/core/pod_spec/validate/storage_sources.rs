@@ -35,7 +35,9 @@ pub fn check(name: &str, volume: &Place, out: &mut Causes) {
     let mut source = volume.field(if name == "gcePersistentDisk" { "persistentDisk" } else { name });
     source.value = volume.field(name).value;
     let needed = NEEDED.iter().find(|(source, _)| *source == name).map_or(&[][..], |(_, texts)| texts);
-    needed.iter().for_each(|text| drop(source.field(text).need(out)));
+    for text in needed {
+        source.field(text).need(out);
+    }
     match name {
         "gitRepo" => source.field("directory").check(checks::descending_path, out),
         "nfs" if !source.field("path").text().starts_with('/') => {
