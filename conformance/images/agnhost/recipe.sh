@@ -5,6 +5,8 @@ rootfs() {
 	base
 	packages bash bind9-dnsutils curl iperf iproute2 netcat-openbsd
 	ln -sf nc.openbsd "$root/bin/nc"
+	# Debian's busybox as a shell would run its own nc.
+	ln -sf bash "$root/bin/sh"
 	mkdir "$root/uploads"
 	upstream agnhost /agnhost
 	# Tests of the entrypoint run it by this name.

@@ -116,6 +116,15 @@ fn the_table() {
 }
 
 #[test]
+fn reads_port_mappings_as_plugins_and_as_containerd_write_them() {
+    let plugins = r#"{"hostPort":80,"containerPort":8080,"protocol":"tcp","hostIP":"127.0.0.1"}"#;
+    let containerd = r#"{"HostPort":80,"ContainerPort":8080,"Protocol":"tcp","HostIP":"127.0.0.1"}"#;
+    let read = |text| serde_json::from_str::<PortMapping>(text).expect("a port mapping");
+    assert_eq!(read(plugins), read(containerd));
+    assert_eq!(read(containerd).host_ip, "127.0.0.1");
+}
+
+#[test]
 fn host_ports_become_elements() {
     let port = |host_ip: &str, protocol: &str| PortMapping {
         host_port: 80,

@@ -1,11 +1,16 @@
 //! Admission: what is changed or refused on the way in, one module per plugin, in upstream's order.
 
+mod default_class;
 mod default_toleration_seconds;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
+mod persistent_volume_claim_resize;
 mod priority;
+mod runtime_class;
 mod service_account;
+mod storage_object_in_use_protection;
+mod taint_nodes_by_condition;
 
 use std::sync::Arc;
 
@@ -130,7 +135,13 @@ pub fn default_plugins() -> Admission {
         Box::new(limit_ranger::LimitRanger),
         Box::new(service_account::ServiceAccount),
         Box::new(node_restriction::NodeRestriction),
+        Box::new(taint_nodes_by_condition::TaintNodesByCondition),
         Box::new(priority::Priority),
         Box::new(default_toleration_seconds::DefaultTolerationSeconds),
+        Box::new(persistent_volume_claim_resize::PersistentVolumeClaimResize),
+        Box::new(default_class::STORAGE),
+        Box::new(storage_object_in_use_protection::StorageObjectInUseProtection),
+        Box::new(runtime_class::RuntimeClass),
+        Box::new(default_class::INGRESS),
     ])
 }

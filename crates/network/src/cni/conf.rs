@@ -33,19 +33,21 @@ pub struct RuntimeConfig {
     pub ports: Vec<PortMapping>,
 }
 
-/// One host port.
+/// One host port. containerd writes its fields as Go names them, and Go reads JSON whatever the case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PortMapping {
     /// The node's port.
+    #[serde(alias = "HostPort")]
     pub host_port: u16,
     /// The container's port.
+    #[serde(alias = "ContainerPort")]
     pub container_port: u16,
     /// `tcp` (the default), `udp` or `sctp`, in any case.
-    #[serde(default)]
+    #[serde(default, alias = "Protocol")]
     pub protocol: String,
     /// The node's address; empty or unspecified for all of them.
-    #[serde(default, rename = "hostIP")]
+    #[serde(default, rename = "hostIP", alias = "HostIP")]
     pub host_ip: String,
 }
 

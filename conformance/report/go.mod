@@ -1,0 +1,3 @@
+module decapod/conformance/report
+
+go 1.26
