@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::pod::NodePod;
 use crate::pod::qos::Class;
+use crate::pod::resize::Pending;
 use crate::pod::resources::{Amounts, pod_requests};
 
 /// What the node's pods have been promised.
@@ -63,6 +64,34 @@ impl Admission {
                 if used + amount > capacity {
                     return Err(out_of(name, *amount, used, capacity));
                 }
+            }
+        }
+        admitted.insert(pod.uid().to_owned(), (Class::of(pod), asked));
+        Ok(())
+    }
+
+    /// Promises a pod that runs already what it asks for now, or says why it keeps what it has
+    /// (pkg/kubelet/allocation canResizePod).
+    pub fn resize(&self, pod: &NodePod) -> Result<(), Pending> {
+        let asked = pod_requests(pod);
+        let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_others = |name: &str| -> i64 {
+            let others = admitted.iter().filter(|(uid, _)| *uid != pod.uid());
+            others.filter_map(|(_, (_, amounts))| amounts.get(name)).sum()
+        };
+        for name in ["cpu", "memory"] {
+            let requested = asked.get(name).copied().unwrap_or(0);
+            let capacity = self.allocatable.get(name).copied().unwrap_or(0);
+            if requested > capacity {
+                let message = format!(
+                    "Node didn't have enough capacity: {name}, requested: {requested}, capacity: {capacity}"
+                );
+                return Err(Pending { reason: "Infeasible", message });
+            }
+            let used = of_others(name);
+            if used + requested > capacity {
+                let (_, message) = out_of(name, requested, used, capacity);
+                return Err(Pending { reason: "Deferred", message });
             }
         }
         admitted.insert(pod.uid().to_owned(), (Class::of(pod), asked));

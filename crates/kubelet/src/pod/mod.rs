@@ -9,6 +9,7 @@ pub mod hosts;
 pub mod observed;
 pub mod plan;
 pub mod qos;
+pub mod resize;
 pub mod resources;
 pub mod sandbox;
 pub mod security;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Container as Spec;
 
 use super::backoff::Backoffs;
 use super::observed::{Container, PodRuntime, State};
-use super::{NodePod, Slot, hash, is_sidecar};
+use super::{NodePod, Slot, hash, is_sidecar, resize};
 
 /// Which probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +68,8 @@ pub struct Plan {
     pub kill: Vec<Kill>,
     /// Make the how-manieth sandbox.
     pub create_sandbox: Option<u32>,
+    /// Give these running containers the resources that they were granted.
+    pub resize: Vec<Slot>,
     /// Start these containers.
     pub start: Vec<Slot>,
     /// These wait for the end of their back-off from crashes.
@@ -195,7 +197,10 @@ fn within_sandbox(situation: &Situation, plan: &mut Plan) {
         let slot = Slot::Regular(index);
         match runtime.container(&container.name) {
             Some(status) if status.state == State::Running => match why_restart(situation, slot, status) {
-                None => kept += 1,
+                None => {
+                    kept += 1;
+                    plan.resize.extend(to_resize(pod, slot, status));
+                }
                 Some(why) => {
                     let restart = why.always || restarts(pod, container);
                     plan.kill.push(why.kill(slot, status, restart));
@@ -270,9 +275,12 @@ fn plan_init(situation: &Situation, plan: &mut Plan) -> bool {
                 } else if !past {
                     starting.push(Slot::Init(index + 1));
                 }
-                if sidecar && let Some(why) = why_restart(situation, slot, status) {
-                    plan.kill.push(why.kill(slot, status, true));
-                    starting.push(slot);
+                match why_restart(situation, slot, status).filter(|_| sidecar) {
+                    Some(why) => {
+                        plan.kill.push(why.kill(slot, status, true));
+                        starting.push(slot);
+                    }
+                    None => plan.resize.extend(to_resize(pod, slot, status).filter(|_| sidecar)),
                 }
             }
         }
@@ -331,6 +339,11 @@ fn of_newest_sandbox<'a>(runtime: &'a PodRuntime, name: &str) -> Option<&'a Cont
     runtime.container(name).filter(|container| container.sandbox_id == sandbox.id)
 }
 
+/// The slot of a running container that has other resources than it was granted.
+fn to_resize(pod: &NodePod, slot: Slot, status: &Container) -> Option<Slot> {
+    (!resize::difference(pod, slot, status).is_none()).then_some(slot)
+}
+
 /// Why a running container is to be stopped.
 struct Why {
     message: String,
@@ -344,6 +357,10 @@ fn why_restart(situation: &Situation, slot: Slot, status: &Container) -> Option<
     let what = if matches!(slot, Slot::Init(_)) { "Init container" } else { "Container" };
     if status.hash.is_some_and(|made_from| made_from != hash(container)) {
         let message = format!("{what} {} definition changed", container.name);
+        return Some(Why { message, always: true, grace_seconds: None });
+    }
+    if resize::difference(situation.pod, slot, status).restarts(container) {
+        let message = format!("{what} {} resize requires restart", container.name);
         return Some(Why { message, always: true, grace_seconds: None });
     }
     let probes = [

@@ -4,11 +4,30 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::pod::resize::Pending;
 use crate::pod::{NodePod, Slot, is_sidecar};
 
 /// Those that nobody else writes (pkg/kubelet/types PodConditionByKubelet).
-pub const OWNED: [&str; 5] =
-    ["PodScheduled", "Ready", "Initialized", "ContainersReady", "PodReadyToStartContainers"];
+pub const OWNED: [&str; 7] = [
+    "PodScheduled",
+    "Ready",
+    "Initialized",
+    "ContainersReady",
+    "PodReadyToStartContainers",
+    "PodResizePending",
+    "PodResizeInProgress",
+];
+
+/// How far a change of the pod's resources is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resize {
+    /// Why it is not granted.
+    pub pending: Option<Pending>,
+    /// Whether containers do not have yet what was granted.
+    pub in_progress: bool,
+    /// Why they could not be given it.
+    pub error: Option<String>,
+}
 
 /// What a condition says, without when it began to say so.
 struct Verdict {
@@ -37,6 +56,19 @@ pub fn owned(
         ("PodScheduled", Verdict { holds: true, reason: "", message: String::new() }),
     ];
     verdicts.into_iter().map(|(name, verdict)| condition(pod, name, verdict, old, now)).collect()
+}
+
+/// The conditions of a change of resources: there only while it lasts.
+pub fn resize(pod: &NodePod, resize: &Resize, old: &[PodCondition], now: Timestamp) -> Vec<PodCondition> {
+    let says = |reason, message: &str| Verdict { holds: true, reason, message: message.to_owned() };
+    let pending =
+        resize.pending.as_ref().map(|why| ("PodResizePending", says(why.reason, why.message.as_str())));
+    let progress = resize.in_progress.then(|| match &resize.error {
+        Some(error) => ("PodResizeInProgress", says("Error", error.as_str())),
+        None => ("PodResizeInProgress", says("", "")),
+    });
+    let verdicts = pending.into_iter().chain(progress);
+    verdicts.map(|(name, verdict)| condition(pod, name, verdict, old, now)).collect()
 }
 
 fn condition(

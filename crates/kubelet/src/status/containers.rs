@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::generate::Facts;
 use crate::pod::observed::{Container, State};
 use crate::pod::plan::{ProbeKind, should_start};
-use crate::pod::{Slot, is_sidecar};
+use crate::pod::{Slot, is_sidecar, resize};
 
 /// With what containerd's ids are prefixed.
 pub const RUNTIME: &str = "containerd";
@@ -94,7 +94,7 @@ fn convert(
         image_id: container.image_ref.clone(),
         container_id: Some(id(container)),
         allocated_resources: spec.resources.as_ref().and_then(|resources| resources.requests.clone()),
-        resources: resources(spec),
+        resources: if running { resize::actual(spec, container) } else { resources(spec) },
         user: container.user.as_ref().filter(|_| running).map(|user| ContainerUser {
             linux: Some(LinuxContainerUser {
                 uid: user.uid,

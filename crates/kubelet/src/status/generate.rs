@@ -31,6 +31,8 @@ pub struct Facts<'a> {
     pub old: &'a PodStatus,
     /// The node's addresses.
     pub host_ips: &'a [String],
+    /// How far a change of its resources is.
+    pub resize: &'a conditions::Resize,
     /// Whether nothing is started any more.
     pub terminal: bool,
     /// A phase that is decided without looking at containers: phase, reason, message.
@@ -72,6 +74,7 @@ pub fn generate(facts: &Facts) -> PodStatus {
     let has_sandbox = new_sandbox(pod, facts.runtime).is_none();
     let mut conditions = others.clone();
     conditions.extend(conditions::owned(pod, &all, &phase, has_sandbox, old_conditions, &others, facts.now));
+    conditions.extend(conditions::resize(pod, facts.resize, old_conditions, facts.now));
     let ips = addresses(facts);
     PodStatus {
         phase: Some(phase),

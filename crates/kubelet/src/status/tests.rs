@@ -35,6 +35,7 @@ fn status(
         in_post_start: &BTreeSet::new(),
         old: &PodStatus::default(),
         host_ips: &["10.0.0.9".to_owned()],
+        resize: &super::conditions::Resize::default(),
         terminal,
         verdict: None,
         now: at(100),

@@ -5,6 +5,7 @@
 
 mod cleanup;
 mod message;
+mod resize;
 mod start;
 mod stop;
 mod sync;
@@ -29,6 +30,7 @@ use crate::pod::plan::Memory;
 use crate::pod::{NodePod, Slot};
 use crate::probes::Prober;
 use crate::pull::Puller;
+use crate::status::conditions::Resize;
 use crate::status::containers::Messages;
 use crate::status::{Facts, Statuses, generate};
 use crate::volumes::Volumes;
@@ -105,7 +107,11 @@ pub struct Worker {
     /// Ends with the worker.
     env: Env,
     orders: watch::Receiver<Order>,
+    /// The pod as it should be.
+    desired: Arc<NodePod>,
+    /// The same with the resources that it was granted.
     pod: Arc<NodePod>,
+    resize: Resize,
     stage: Stage,
     memory: Memory,
     prober: Prober,
@@ -191,6 +197,8 @@ impl Worker {
             objects: 0,
             retries: Retries::default(),
             told: BTreeMap::new(),
+            resize: Resize::default(),
+            desired: Arc::clone(&pod),
             pod,
         }
     }
@@ -214,8 +222,9 @@ impl Worker {
     }
 
     fn take(&mut self, order: &Order) {
-        if !Arc::ptr_eq(&self.pod, &order.pod) {
-            self.pod = Arc::clone(&order.pod);
+        if !Arc::ptr_eq(&self.desired, &order.pod) {
+            self.desired = Arc::clone(&order.pod);
+            self.grant();
             if self.stage == Stage::Running {
                 self.shared.objects.register(&self.pod);
             }
@@ -307,6 +316,7 @@ impl Worker {
             in_post_start: &self.in_post_start,
             old: &old,
             host_ips: &self.shared.node.ips,
+            resize: &self.resize,
             terminal,
             verdict,
             now: self.shared.env.now(),

@@ -36,6 +36,7 @@ impl Worker {
                 }
             };
             let now = self.shared.env.now();
+            let granted_at = self.grant();
             self.seed_verdicts(&runtime);
             if let Some(verdict) = self.verdict_now(now) {
                 self.verdict = Some(verdict);
@@ -52,6 +53,7 @@ impl Worker {
                 now,
             };
             let plan = plan(&situation);
+            self.resize.in_progress = self.is_behind(&plan, &runtime);
             self.tell_backing_off(&plan.backing_off);
             let ips = self.ips(&runtime);
             self.prober.keep(&self.pod, &runtime, &ips, false, &self.env);
@@ -60,7 +62,7 @@ impl Worker {
                 self.stage = Stage::Ending;
                 return Some(now);
             }
-            let again_at = earliest([plan.again_at, self.deadline(&status)]);
+            let again_at = earliest([plan.again_at, granted_at, self.deadline(&status)]);
             match self.execute(&plan, &runtime).await {
                 Progress::Done { renew_at } => return earliest([again_at, renew_at]),
                 Progress::Wait(at) => return earliest([again_at, Some(at)]),
@@ -154,6 +156,9 @@ impl Worker {
         let kills = plan.kill.iter().map(|kill| self.kill_planned(kill, runtime));
         futures::future::join_all(kills).await;
         self.collect(plan, runtime).await;
+        if let Err(at) = self.resize(&plan.resize, runtime).await {
+            return Progress::Wait(at);
+        }
         let idle = plan.create_sandbox.is_none() && plan.start.is_empty();
         // Volumes follow what they show, whether or not containers are started.
         let volumes = match self.prepare().await {
@@ -161,7 +166,7 @@ impl Worker {
             Err(at) => return Progress::Wait(at),
         };
         if idle {
-            let changed = !plan.kill.is_empty() || plan.kill_pod;
+            let changed = !plan.kill.is_empty() || plan.kill_pod || !plan.resize.is_empty();
             return if changed { Progress::Again } else { Progress::Done { renew_at: volumes.renew_at } };
         }
         let attempt = plan
