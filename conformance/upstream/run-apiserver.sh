@@ -2,9 +2,10 @@
 # Starts upstream's etcd and kube-apiserver on loopback, with all their files
 # under DIR, and returns when /readyz says ok.
 #
-#   run-apiserver.sh DIR PORT [ARGUMENT ...]    further arguments are kube-apiserver's
+#   run-apiserver.sh [--no-wait] DIR PORT [ARGUMENT ...]    further arguments are kube-apiserver's
 #   stop-apiserver.sh DIR
 #
+# With --no-wait it returns when both are started; who wants to know when they are ready asks /readyz.
 # PORT is the API's; etcd takes PORT+1 (clients) and PORT+2 (peers).
 # DIR/admin.kubeconfig has every right, DIR/pki holds ca.{crt,key} to issue more
 # certificates with and sa.key, which signs tokens; DIR/pids and DIR/*.log are
@@ -13,7 +14,9 @@ set -euo pipefail
 umask 077
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-(($# >= 2)) || fail "usage: run-apiserver.sh DIR PORT [ARGUMENT ...]"
+wait=yes
+[[ ${1-} != --no-wait ]] || { wait=no && shift; }
+(($# >= 2)) || fail "usage: run-apiserver.sh [--no-wait] DIR PORT [ARGUMENT ...]"
 mkdir -p "$1/pki"
 dir=$(cd "$1" && pwd) port=$2
 shift 2
@@ -64,7 +67,7 @@ start kube-apiserver "$apiserver" --etcd-servers "$clients" --bind-address 127.0
 	--requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
 	--requestheader-extra-headers-prefix X-Remote-Extra- \
 	--proxy-client-cert-file "$pki/front-proxy-client.crt" --proxy-client-key-file "$pki/front-proxy-client.key" "$@"
-await 60 admin get --raw /readyz || {
+[[ $wait == no ]] || await 60 admin get --raw /readyz || {
 	tail -n 5 "$dir"/etcd.log "$dir"/kube-apiserver.log >&2
 	stop_all
 	fail "not ready; the logs are in $dir"
