@@ -14,7 +14,7 @@ upstream=$root/conformance/upstream
 source "$upstream/lib.sh"
 
 order='decapod upstream upstream decapod' profile=release results= rows=
-seconds=3 idle=10 objects=5000 more=0 rate=100
+seconds=3 idle=10 objects=5000 more=0 rate=50
 while (($#)); do
 	case $1 in
 	--full) seconds=10 idle=300 more=145000 ;;

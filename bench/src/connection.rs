@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use decapod_sys::Env;
-use http::{Request, Response, StatusCode};
+use http::header::{HOST, HeaderValue};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -130,7 +131,7 @@ impl Connection {
         let answer = match self {
             Connection::One(sender) => {
                 sender.ready().await.map_err(|error| Error::Server(error.to_string()))?;
-                sender.send_request(request).await
+                sender.send_request(origin_form(request)).await
             }
             Connection::Two(sender) => sender.send_request(request).await,
         };
@@ -150,6 +151,14 @@ impl Connection {
         let body = response.into_body().collect().await.map_err(|error| Error::Server(error.to_string()))?;
         Ok((status, body.to_bytes()))
     }
+}
+
+/// A request as HTTP/1.1 wants it: the path alone, and the host in a header.
+fn origin_form(mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    let path = request.uri().path_and_query().cloned().map_or_else(Uri::default, Uri::from);
+    *request.uri_mut() = path;
+    request.headers_mut().insert(HOST, HeaderValue::from_static("127.0.0.1"));
+    request
 }
 
 /// Reads a body to its end without keeping it; returns its length.

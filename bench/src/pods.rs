@@ -122,7 +122,7 @@ fn request(
 ) -> Ask {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
-    // HTTP/2 wants the authority, and HTTP/1.1 does not mind it.
+    // HTTP/2 wants the authority.
     *request.uri_mut() = format!("https://127.0.0.1{path}").parse().unwrap_or_else(|_| Uri::from_static("/"));
     *request.headers_mut() = encoding.headers();
     if let Some(content) = content {
