@@ -70,6 +70,9 @@ impl Registry {
         draft: Value,
     ) -> Result<Object, Status> {
         let resource = &target.resource;
+        let mut draft = draft;
+        // Before admission: what plugins fill in belongs to no manager.
+        self.track_fields(context, target, options, None, &mut draft);
         let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
         let mut attributes = Attributes {
             operation: Operation::Create,
@@ -86,7 +89,6 @@ impl Registry {
         };
         self.admission.mutate(&mut attributes, self)?;
         let mut draft = std::mem::take(&mut attributes.object);
-        self.track_fields(context, target, options, None, &mut draft);
         reset_status(&mut draft, resource);
         meta::begin(&mut draft, resource, &self.env);
         self.to_stored(target, &mut draft)?;

@@ -114,7 +114,7 @@ impl Registry {
         }
     }
 
-    /// Admission's mutations and the fields' managers, in the client's version.
+    /// The fields' managers and, after them, admission's mutations, in the client's version.
     fn refill(
         &self,
         context: &Context,
@@ -123,11 +123,11 @@ impl Registry {
         old: &Value,
         new: &mut Value,
     ) -> Result<(), Status> {
+        self.track_fields(context, target, options, Some(old), new);
         let mut attributes = self.attributes(context, target, options, old, std::mem::take(new));
         self.admission.mutate(&mut attributes, self)?;
         attributes.warnings.drain(..).for_each(|warning| context.warn(warning));
         *new = std::mem::take(&mut attributes.object);
-        self.track_fields(context, target, options, Some(old), new);
         Ok(())
     }
 
