@@ -73,14 +73,7 @@ pod=$(k get pods -l app=web -o 'jsonpath={.items[0].metadata.name}')
 expect "logs" "Started HTTP server" k logs "$pod"
 expect "exec, config map and secret" "helloxyzzy" k exec "$pod" -- cat /conf/greeting /hidden/word
 expect "exec with input" "typed" bash -c "echo typed | timeout 20 '$KUBECTL' exec -i '$pod' -- cat"
-expect "exit code" "exit code 3" k exec "$pod" -- sh -c 'exit 3'
-expect "exec on a terminal" "tty" script -qec "timeout 20 '$KUBECTL' exec -it '$pod' -- echo tty" /dev/null
-echo copied >"$WORK/file"
-check "cp" k cp "$WORK/file" "$pod:/tmp/file"
-expect "copied" "copied" k exec "$pod" -- cat /tmp/file
-k port-forward "pod/$pod" 16563:8080 >/dev/null 2>&1 &
-STARTED+=($!)
-eventually 10 "port-forward" curl -sf -m 2 http://127.0.0.1:16563/hostname
+. "$ROOT/tests/streams.sh"
 expect "describe" "Started" k describe pod "$pod"
 node_port=$(k get service web -o 'jsonpath={.spec.ports[0].nodePort}')
 address=$(k get node one -o 'jsonpath={.status.addresses[0].address}')

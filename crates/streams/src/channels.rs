@@ -136,9 +136,8 @@ impl Wire for Channels {
         }
     }
 
-    fn alive(&mut self, out: &mut BytesMut) -> bool {
+    fn alive(&mut self, out: &mut BytesMut) {
         self.side.write(Opcode::Pong, &[], out);
-        true
     }
 
     fn farewell(&mut self, farewell: Farewell, out: &mut BytesMut) {

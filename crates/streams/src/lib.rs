@@ -11,6 +11,7 @@
 //! | [`remote_command`], [`port_forward`] | what Kubernetes says over the streams, both sides |
 //! | [`messages`] | WebSockets on which only the server speaks: logs, watches |
 //! | [`proxy`], [`translate`] | one connection passed on to another, as bytes or stream by stream |
+//! | [`onward`] | a request sent on to another server, with its upgrade |
 //!
 //! **Architecture Invariant:** whatever a peer sends, memory stays within [`Limits`]; a peer that sends more than we
 //! read is not read, as TCP does it.
@@ -23,6 +24,7 @@ pub mod fuzz;
 mod limits;
 pub mod messages;
 mod mux;
+pub mod onward;
 pub mod port_forward;
 pub mod proxy;
 pub mod remote_command;

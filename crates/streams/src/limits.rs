@@ -21,6 +21,8 @@ pub struct Limits {
     pub send_bytes: usize,
     /// Without a byte either way for so long, the connection is closed (kubelet's streamingConnectionIdleTimeout).
     pub idle: Duration,
+    /// How often a peer that says nothing is shown that we live, so that it does not take the connection for idle.
+    pub keep_alive: Option<Duration>,
     /// How long the peer may take to open the streams that it has to.
     pub stream_creation: Duration,
     /// How long the peer may take to close after our goodbye, counted from the last byte that it took.
@@ -38,6 +40,7 @@ impl Default for Limits {
             window_bytes: 256 << 10,
             send_bytes: 64 << 10,
             idle: Duration::from_secs(4 * 3600),
+            keep_alive: None,
             stream_creation: Duration::from_secs(30),
             linger: Duration::from_secs(10),
         }

@@ -207,6 +207,25 @@ mod tests {
         assert_eq!(copied.unwrap(), Copied { a_to_b: 1000, b_to_a: 3000, gave_up: false });
     }
 
+    /// A command's output, and the connection's end while its client still types: what was typed is lost, not the output.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_is_heard_though_nobody_listens_any_more() {
+        let ((mut client, mut a), (mut b, mut server)) = (duplex(64), duplex(64));
+        server.write_all(b"output").await.unwrap();
+        drop(server);
+        client.write_all(b"typed").await.unwrap();
+        let copy = copy_both(&mut a, &mut b, Patience::default());
+        let read = async {
+            let mut got = String::new();
+            client.read_to_string(&mut got).await.unwrap();
+            client.shutdown().await.unwrap();
+            got
+        };
+        let (copied, got) = tokio::join!(copy, read);
+        assert_eq!(got, "output");
+        assert_eq!(copied.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn patience_ends() {
         let seconds = |n| Some(Duration::from_secs(n));

@@ -176,6 +176,43 @@ async fn deadlines() {
     assert_eq!(began.elapsed().as_secs(), 30 + 4 * 3600, "idle");
 }
 
+/// A quiet command whose client lives is not idle, on whatever wire.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_peer_is_kept_alive() {
+    let env = Env::simulated(9);
+    for protocol in WIRES {
+        let (a, b) = duplex(1000);
+        let lively = Limits { keep_alive: Some(std::time::Duration::from_secs(30)), ..Limits::default() };
+        let (server, client) = tokio::join!(
+            serve(&env, a, protocol, ALL, Limits::default()),
+            connect(&env, b, protocol, ALL, lively)
+        );
+        let (server, mut client) = (server.unwrap(), client.unwrap());
+        tokio::time::sleep(std::time::Duration::from_secs(10 * 3600)).await;
+        assert!(!server.gone().is_cancelled(), "{protocol:?}");
+        env.spawn("finish", async move { server.finish(Outcome::Success).await.unwrap() });
+        assert_eq!(client.outcome().await.unwrap(), Outcome::Success, "{protocol:?}");
+    }
+}
+
+/// One that neither reads nor is read is given up, and holds no memory till then.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_idle() {
+    let env = Env::simulated(10);
+    let began = tokio::time::Instant::now();
+    let (a, mut b) = duplex(64);
+    let limits = Limits { receive_bytes: 100, ..Limits::default() };
+    let protocol = Protocol::WebSocket { version: Version::V5, base64: false };
+    let server = serve(&env, a, protocol, ALL, limits).await.unwrap();
+    // Stdin that nobody reads; then nothing, not even answers, is read.
+    let message = [&[0x82, 0xfe][..], &2000u16.to_be_bytes(), &[0; 4], &[0; 2000]].concat();
+    let full = tokio::time::timeout(std::time::Duration::from_secs(5), b.write_all(&message));
+    assert!(full.await.is_err());
+    server.gone().cancelled().await;
+    let hours = began.elapsed().as_secs_f64() / 3600.0;
+    assert!((4.0..4.5).contains(&hours), "{hours} h");
+}
+
 /// A reader that is slow for longer than kubectl waits for a pong: it hears pongs that it has not asked for.
 #[tokio::test(start_paused = true)]
 async fn an_unread_client_hears_that_we_live() {

@@ -12,5 +12,6 @@ pub mod netns;
 pub mod nftables;
 pub mod process;
 pub mod sysctl;
+pub mod tcp;
 
 pub use env::Env;

@@ -57,8 +57,8 @@ impl Dialer {
     pub async fn plain(&self, address: SocketAddr) -> Result<TcpStream, Status> {
         match tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY");
+                if let Err(error) = decapod_sys::tcp::set_up(&stream) {
+                    tracing::debug!(%error, "socket options");
                 }
                 Ok(stream)
             }

@@ -4,16 +4,29 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use decapod_api::{Status, Value};
+use decapod_streams::onward::Onward;
+use decapod_streams::remote_command::Options;
+use decapod_streams::upgrade;
+use http::StatusCode;
 use hyper::body::Incoming;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
-use super::forward::forward;
+use super::forward::{failed, handed_on};
+use super::{log, streams};
 use crate::admission::{Attributes, Operation};
-use crate::http::Response;
 use crate::http::query::Query;
 use crate::http::route::ResourceRoute;
+use crate::http::{Response, respond};
 use crate::identity::User;
 use crate::registry::Lookup;
 use crate::server::Server;
+
+/// What a pod's kubelet is asked.
+pub struct Kubelet {
+    address: SocketAddr,
+    path: String,
+}
 
 /// Sends the request on to the kubelet of the pod's node.
 pub async fn serve(
@@ -25,27 +38,52 @@ pub async fn serve(
 ) -> Result<Response, Status> {
     let pods = server.registry.kinds().find("", "pods").ok_or_else(Status::no_such_path)?;
     let (namespace, name) = (route.namespace.as_str(), route.name.as_str());
+    let subresource = route.subresource.as_str();
+    let is_log = subresource == "log";
+    if is_log {
+        log::validate(query, name)?;
+    }
     let pod = server.registry.draft("", "pods", namespace, name);
     let pod = pod.ok_or_else(|| Status::not_found(&pods.group_resource(), name))?;
-    let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
-    if node.is_empty() {
-        return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
-    }
-    let path = match route.subresource.as_str() {
-        "portforward" => format!("/portForward/{namespace}/{name}"),
-        sub => {
-            let container = container(&pod, query.get("container").unwrap_or_default(), sub)?;
-            let endpoint = if sub == "log" { "containerLogs" } else { sub };
-            format!("/{endpoint}/{namespace}/{name}/{container}")
-        }
-    };
-    if route.subresource != "log" {
+    if !is_log {
         admit(server, user, route, &pod)?;
     }
+    let container = match subresource {
+        "portforward" => String::new(),
+        _ => container(&pod, query.get("container").unwrap_or_default(), subresource)?,
+    };
+    let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
+    if node.is_empty() {
+        return match is_log {
+            // There is nothing yet.
+            true => Ok(respond::bytes(StatusCode::OK, "text/plain", "")),
+            false => Err(Status::bad_request(format!("pod {name} does not have a host assigned"))),
+        };
+    }
+    let path = match subresource {
+        "portforward" => format!("/portForward/{namespace}/{name}"),
+        "log" => format!("/containerLogs/{namespace}/{name}/{container}"),
+        sub => format!("/{sub}/{namespace}/{name}/{container}"),
+    };
     let address = address(&*server.registry, node)?;
-    let path = with_query(&path, &route.subresource, query);
-    let stream = server.dialer.kubelet(address).await?;
-    forward(server.env(), stream, request, &path, &address.to_string()).await
+    let kubelet = Kubelet { address, path: with_query(&path, subresource, query) };
+    let headers = request.headers();
+    match subresource {
+        "log" => log::serve(server, kubelet, name, request).await,
+        _ if !upgrade::is_upgrade(headers) => Err(Status::bad_request("Upgrade request required")),
+        "portforward" if upgrade::offers_tunnel(headers) => streams::tunnel(server, kubelet, request).await,
+        "exec" | "attach" if upgrade::offers_half_close(headers) => {
+            let flags = ["stdin", "stdout", "stderr", "tty"].map(|name| query.flag(name));
+            let options = Options::new(flags[0], flags[1], flags[2], flags[3]);
+            let options = options.map_err(|error| Status::bad_request(error.to_string()))?;
+            Ok(streams::remote_command(server, kubelet, options, request))
+        }
+        _ => {
+            let (host, onward) = (kubelet.host(), kubelet.dial(server).await?);
+            let answer = onward.forward(server.env(), request).await;
+            answer.map(handed_on).map_err(|error| failed(&host, &error))
+        }
+    }
 }
 
 /// Where a node's kubelet listens.
@@ -106,6 +144,7 @@ fn with_query(path: &str, subresource: &str, query: &Query) -> String {
             ("exec" | "attach", "stdin") => "input",
             ("exec" | "attach", "stdout") => "output",
             ("exec" | "attach", "stderr") => "error",
+            ("portforward", "ports") => "port",
             (_, key) => key,
         };
         let value = match (key, value.as_str()) {
@@ -121,6 +160,21 @@ fn with_query(path: &str, subresource: &str, query: &Query) -> String {
 fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+// === impl Kubelet ===
+
+impl Kubelet {
+    /// Its name in messages and requests.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Connects to it.
+    pub async fn dial(self, server: &Server) -> Result<Onward<TlsStream<TcpStream>>, Status> {
+        let (io, host) = (server.dialer.kubelet(self.address).await?, self.host());
+        Ok(Onward { io, path: self.path, host })
+    }
 }
 
 /// Admission sees connections too.

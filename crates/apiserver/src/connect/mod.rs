@@ -1,13 +1,16 @@
 //! Connections to what runs on nodes: log, exec, attach, port-forward and the proxies.
 //!
 //! The server is in the middle: it finds the node (or the endpoint), sends the request on, and copies bytes once both
-//! sides have upgraded. It follows no redirect and hands on nothing but what the other side answered
+//! sides have upgraded. Kubelets speak SPDY: what newer clients say in WebSockets is translated here, as upstream's
+//! API server does. It follows no redirect and hands on nothing but what the other side answered
 //! (CVE-2018-1002105, CVE-2020-8559).
 
 mod dialer;
 mod forward;
 mod kubelet;
+mod log;
 mod proxy;
+mod streams;
 
 use std::sync::Arc;
 
@@ -31,8 +34,8 @@ pub fn is_connection(route: &ResourceRoute) -> bool {
     }
 }
 
-/// The verb that authorization asks about, where it is not the request's own: connections are created, whatever the
-/// method that opens them, but for reading logs (KEP-4006's check of WebSocket GETs included).
+/// The verb that authorization asks about beside the request's own: connections into containers are created, whatever
+/// the method that opens them (upstream's AuthorizePodWebsocketUpgradeCreatePermission).
 pub fn verb(route: &ResourceRoute) -> Option<&'static str> {
     let opens =
         is_connection(route) && matches!(route.subresource.as_str(), "exec" | "attach" | "portforward");

@@ -115,18 +115,26 @@ async fn layers(
 
 fn authorize(server: &Server, user: &User, route: &Route, parts: &Parts) -> Result<(), Status> {
     let method = parts.method.as_str().to_ascii_lowercase();
-    let what = match route {
-        Route::Path(path) => What::Path { verb: &method, path },
-        Route::Resource(route) => What::Resource {
-            verb: connect::verb(route).or_else(|| route.verb.map(Verb::as_str)).unwrap_or(&method),
+    let route = match route {
+        Route::Path(path) => {
+            return server.authorize(&Question { user, what: What::Path { verb: &method, path } });
+        }
+        Route::Resource(route) => route,
+    };
+    let ask = |verb: &str| {
+        let what = What::Resource {
+            verb,
             group: &route.resource.group,
             resource: &route.resource.resource,
             subresource: &route.subresource,
             namespace: &route.namespace,
             name: &route.name,
-        },
+        };
+        server.authorize(&Question { user, what })
     };
-    server.authorize(&Question { user, what })
+    let verb = route.verb.map(Verb::as_str).unwrap_or(&method);
+    ask(verb)?;
+    connect::verb(route).filter(|more| *more != verb).map_or(Ok(()), ask)
 }
 
 /// The whole body, up to the limit.

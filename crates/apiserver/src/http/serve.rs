@@ -38,8 +38,8 @@ pub async fn accept(server: Arc<Server>, listener: TcpListener, tls: TlsAcceptor
 }
 
 async fn connection(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
+    if let Err(error) = decapod_sys::tcp::set_up(&stream) {
+        tracing::debug!(%error, "socket options");
     }
     let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,

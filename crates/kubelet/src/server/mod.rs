@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use decapod_streams::upgrade;
 use decapod_sys::Env;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
@@ -93,6 +94,9 @@ impl Server {
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream, acceptor: TlsAcceptor) {
+        if let Err(error) = decapod_sys::tcp::set_up(&stream) {
+            tracing::debug!(%error, "socket options");
+        }
         let stream = match acceptor.accept(stream).await {
             Ok(stream) => stream,
             Err(error) => {
@@ -137,6 +141,9 @@ impl Server {
             ["containerLogs", namespace, pod, container] if get => {
                 let query = request.uri().query().unwrap_or_default();
                 self.container_logs(namespace, pod, container, query).await
+            }
+            ["exec" | "attach" | "portForward", ..] if !upgrade::is_upgrade(request.headers()) => {
+                text(StatusCode::BAD_REQUEST, "Upgrade request required")
             }
             ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container] => {
                 self.exec(namespace, pod, container, request).await

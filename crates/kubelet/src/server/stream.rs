@@ -1,14 +1,18 @@
-//! Exec, attach and port-forward: the runtime opens the stream, we hand the connection through, whatever it speaks
-//! (SPDY or WebSocket).
+//! Exec, attach and port-forward: the runtime opens the streams, we hand the connection through, as it speaks SPDY and
+//! WebSocket up to v4 itself (pkg/kubelet/server's getExec, getAttach, getPortForward). What newer clients speak the API
+//! server translates, ours and upstream's alike: a node says that it wants none of it by not declaring
+//! `ExtendWebSocketsToKubelet`.
 
+use decapod_streams::onward::{Onward, OnwardError};
+use decapod_streams::remote_command::{NoStreams, Options};
+use decapod_streams::{port_forward, upgrade};
 use http::uri::Uri;
-use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Body, Server, first, flag, query, text};
+use super::{Body, Server, flag, query, text};
 use crate::cri::CriError;
 use crate::cri::types::{
     AttachRequest, ContainerFilter, ContainerStateValue, ExecRequest, PodSandboxFilter, PortForwardRequest,
@@ -23,9 +27,7 @@ enum RelayError {
     #[error("cannot reach the runtime's stream server: {0}")]
     Dial(#[from] std::io::Error),
     #[error("the runtime's stream server: {0}")]
-    Exchange(#[from] hyper::Error),
-    #[error("cannot ask the runtime's stream server: {0}")]
-    Request(#[from] http::Error),
+    Exchange(#[from] OnwardError),
 }
 
 impl Server {
@@ -38,14 +40,17 @@ impl Server {
         request: Request<Incoming>,
     ) -> Response<Body> {
         let query = query(request.uri().query().unwrap_or_default());
+        let Options { stdin, stdout, stderr, tty } = match streams(&query) {
+            Ok(options) => options,
+            Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
+        };
         let id = match self.running_container(namespace, pod, container).await {
             Ok(id) => id,
             Err(response) => return response,
         };
         let cmd = query.iter().filter(|(key, _)| key == "command").map(|(_, value)| value.clone()).collect();
-        let (stdin, stdout, stderr, tty) = streams(&query);
         let wanted = ExecRequest { container_id: id, cmd, tty, stdin, stdout, stderr };
-        self.relay_to(self.cri.exec(wanted).await, request).await
+        self.relay(self.cri.exec(wanted).await, request).await
     }
 
     /// Joins a container's own process.
@@ -57,11 +62,14 @@ impl Server {
         request: Request<Incoming>,
     ) -> Response<Body> {
         let query = query(request.uri().query().unwrap_or_default());
+        let Options { stdin, stdout, stderr, .. } = match streams(&query) {
+            Ok(options) => options,
+            Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
+        };
         let id = match self.running_container(namespace, pod, container).await {
             Ok(id) => id,
             Err(response) => return response,
         };
-        let (stdin, stdout, stderr, _) = streams(&query);
         // The terminal is the container's, whoever asks.
         let tty = self
             .workers
@@ -69,7 +77,7 @@ impl Server {
             .and_then(|pod| pod.find(container).map(|(_, container)| container.tty == Some(true)))
             .unwrap_or(false);
         let wanted = AttachRequest { container_id: id, stdin, tty, stdout, stderr: stderr && !tty };
-        self.relay_to(self.cri.attach(wanted).await, request).await
+        self.relay(self.cri.attach(wanted).await, request).await
     }
 
     /// Connects to ports of a pod.
@@ -80,6 +88,16 @@ impl Server {
         request: Request<Incoming>,
     ) -> Response<Body> {
         let query = query(request.uri().query().unwrap_or_default());
+        // Over SPDY each stream names its port.
+        let port = if upgrade::is_web_socket(request.headers()) {
+            let values = query.iter().filter(|(key, _)| key == "port").map(|(_, value)| value.as_str());
+            match port_forward::ports(values) {
+                Ok(ports) => ports.into_iter().map(i32::from).collect(),
+                Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
+            }
+        } else {
+            Vec::new()
+        };
         let Some(found) = self.workers.find(namespace, pod) else {
             return text(StatusCode::NOT_FOUND, "pod does not exist");
         };
@@ -99,10 +117,8 @@ impl Server {
                 &format!("failed to find sandbox {namespace}/{pod}"),
             );
         };
-        let ports = first(&query, "port").unwrap_or_default();
-        let port = ports.split(',').filter_map(|port| port.parse().ok()).collect();
         let wanted = PortForwardRequest { pod_sandbox_id: sandbox.id, port };
-        self.relay_to(self.cri.port_forward(wanted).await, request).await
+        self.relay(self.cri.port_forward(wanted).await, request).await
     }
 
     async fn running_container(
@@ -132,61 +148,38 @@ impl Server {
         }
     }
 
-    async fn relay_to(&self, url: Result<String, CriError>, request: Request<Incoming>) -> Response<Body> {
-        let url = match url {
-            Ok(url) => url,
+    /// Sends the request on to the runtime's stream server; the two connections are joined if that upgrades.
+    async fn relay(&self, url: Result<String, CriError>, request: Request<Incoming>) -> Response<Body> {
+        let onward = match url {
+            Ok(url) => dial(&url).await,
             Err(error) => return text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         };
-        match self.relay(&url, request).await {
-            Ok(response) => response,
+        let answer = match onward {
+            Ok(onward) => onward.forward(&self.env, request).await.map_err(RelayError::from),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(answer) => answer.map(|body| body.map_err(std::io::Error::other).boxed()),
             Err(error) => text(StatusCode::BAD_GATEWAY, &error.to_string()),
         }
     }
-
-    /// Sends the request on to `url` and, if the other side upgrades, joins the two connections.
-    async fn relay(&self, url: &str, mut request: Request<Incoming>) -> Result<Response<Body>, RelayError> {
-        let uri: Uri = url.parse().map_err(|_| RelayError::Address(url.to_owned()))?;
-        let authority = uri.authority().ok_or_else(|| RelayError::Address(url.to_owned()))?.clone();
-        let stream = TcpStream::connect(authority.as_str()).await?;
-        stream.set_nodelay(true)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        self.env.spawn("runtime-stream", async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "a stream of the runtime ended badly");
-            }
-        });
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut onward = Request::builder()
-            .method(request.method().clone())
-            .uri(path)
-            .body(Empty::<bytes::Bytes>::new())?;
-        *onward.headers_mut() = request.headers().clone();
-        onward.headers_mut().remove(header::AUTHORIZATION);
-        let host = header::HeaderValue::from_str(authority.as_str()).map_err(http::Error::from)?;
-        onward.headers_mut().insert(header::HOST, host);
-        let mut answer = sender.send_request(onward).await?;
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let (parts, body) = answer.into_parts();
-            return Ok(Response::from_parts(parts, body.map_err(std::io::Error::other).boxed()));
-        }
-        let theirs = hyper::upgrade::on(&mut answer);
-        let ours = hyper::upgrade::on(&mut request);
-        self.env.spawn("stream-relay", async move {
-            let (Ok(ours), Ok(theirs)) = tokio::join!(ours, theirs) else { return };
-            let (mut ours, mut theirs) = (TokioIo::new(ours), TokioIo::new(theirs));
-            if let Err(error) = tokio::io::copy_bidirectional(&mut ours, &mut theirs).await {
-                tracing::debug!(%error, "a stream ended badly");
-            }
-        });
-        let mut response = text(StatusCode::SWITCHING_PROTOCOLS, "");
-        *response.headers_mut() = answer.headers().clone();
-        Ok(response)
-    }
 }
 
-/// Which streams are asked for, by the names that API server and kubectl use: stdin, stdout, stderr, terminal.
-fn streams(query: &[(String, String)]) -> (bool, bool, bool, bool) {
+/// Connects to the runtime's stream server.
+async fn dial(url: &str) -> Result<Onward<TcpStream>, RelayError> {
+    let address = || RelayError::Address(url.to_owned());
+    let uri: Uri = url.parse().map_err(|_| address())?;
+    let host = uri.authority().ok_or_else(address)?.to_string();
+    let io = TcpStream::connect(&host).await?;
+    decapod_sys::tcp::set_up(&io)?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    Ok(Onward { io, path, host })
+}
+
+/// Which streams are asked for, by the names that API server and kubectl use.
+fn streams(query: &[(String, String)]) -> Result<Options, NoStreams> {
     let any = |names: [&str; 2]| names.iter().any(|name| flag(query, name));
-    let tty = flag(query, "tty");
-    (any(["input", "stdin"]), any(["output", "stdout"]), any(["error", "stderr"]) && !tty, tty)
+    let (stdin, stdout, stderr) =
+        (any(["input", "stdin"]), any(["output", "stdout"]), any(["error", "stderr"]));
+    Options::new(stdin, stdout, stderr, flag(query, "tty"))
 }

@@ -163,26 +163,21 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     /// Waits for whichever deadline is next; ready when it changed something or is an end.
     fn poll_timer(&mut self, wants: &Wants, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let (after, error) = match (wants.leaving || self.unheard, wants.hungry) {
-            (true, _) => (self.limits.linger, Error::Linger),
-            (false, true) => (self.limits.idle, Error::Idle),
-            (false, false) => (ALIVE.min(self.limits.idle), Error::Idle),
-        };
+        let ending = wants.leaving || self.unheard;
+        let alive = if wants.hungry { self.limits.keep_alive } else { Some(ALIVE) };
+        // A peer that does not take what we have said already hears no more.
+        let alive = alive.filter(|alive| !ending && self.writing.is_empty() && *alive < self.limits.idle);
+        let after = alive.unwrap_or(if ending { self.limits.linger } else { self.limits.idle });
         let deadline = self.moved + after;
         if self.timer.deadline() != deadline {
             self.timer.as_mut().reset(deadline);
         }
         ready!(self.timer.as_mut().poll(cx));
-        let unread = !wants.leaving && !wants.hungry && !self.unheard;
-        if unread && self.shared.lock().alive() {
+        if alive.is_some() {
+            self.shared.lock().alive();
             return Poll::Ready(Ok(()));
         }
-        if unread && after < self.limits.idle {
-            // This wire has no way to say so: be content until the idle time-out.
-            self.timer.as_mut().reset(self.moved + self.limits.idle);
-            ready!(self.timer.as_mut().poll(cx));
-        }
-        Poll::Ready(Err(error))
+        Poll::Ready(Err(if ending { Error::Linger } else { Error::Idle }))
     }
 }
 

@@ -32,10 +32,8 @@ pub(crate) trait Wire: Send {
     fn reset(&mut self, _id: u32, _out: &mut BytesMut) {}
     /// Lets the peer send `bytes` more.
     fn grant(&mut self, _id: u32, _bytes: u32, _out: &mut BytesMut) {}
-    /// Shows that we live, though we do not read; whether it did.
-    fn alive(&mut self, _out: &mut BytesMut) -> bool {
-        false
-    }
+    /// Shows that we live, though we say nothing or do not read.
+    fn alive(&mut self, out: &mut BytesMut);
     /// Says goodbye, once.
     fn farewell(&mut self, farewell: Farewell, out: &mut BytesMut);
 }

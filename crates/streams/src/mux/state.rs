@@ -145,9 +145,9 @@ impl State {
         self.phase != Phase::Open
     }
 
-    /// Shows the peer that we live, though it is not read; whether the wire can.
-    pub fn alive(&mut self) -> bool {
-        self.wire.alive(&mut self.output)
+    /// Shows the peer that we live.
+    pub fn alive(&mut self) {
+        self.wire.alive(&mut self.output);
     }
 
     /// Whom to wake when there is something to send or to read.

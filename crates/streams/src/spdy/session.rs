@@ -14,6 +14,8 @@ pub(crate) struct Session {
     next_local: u32,
     /// The least id that the peer may open next.
     next_remote: u32,
+    /// The next ping of ours; as odd or even as our streams.
+    next_ping: u32,
     window_bytes: u32,
     greeted: bool,
     gone: bool,
@@ -38,6 +40,7 @@ impl Session {
             encoder: Encoder::default(),
             next_local,
             next_remote,
+            next_ping: next_local,
             window_bytes: limits.window_bytes,
             greeted: false,
             gone: false,
@@ -129,6 +132,11 @@ impl Wire for Session {
 
     fn grant(&mut self, id: u32, bytes: u32, out: &mut BytesMut) {
         self.put(Frame::Window { id, delta: bytes }, out);
+    }
+
+    fn alive(&mut self, out: &mut BytesMut) {
+        self.put(Frame::Ping { id: self.next_ping }, out);
+        self.next_ping = self.next_ping.wrapping_add(2);
     }
 
     fn farewell(&mut self, farewell: Farewell, out: &mut BytesMut) {
