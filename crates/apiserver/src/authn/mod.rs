@@ -1,5 +1,6 @@
 //! Authentication: who asks, found from a client certificate or a token.
 
+pub mod bootstrap;
 pub mod certificate;
 pub mod tokens;
 

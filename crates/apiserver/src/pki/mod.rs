@@ -101,6 +101,11 @@ impl Pki {
         &self.ca_pem
     }
 
+    /// The authority's key, in PEM, for who signs what the API asks for.
+    pub fn ca_key_pem(&self) -> Result<String, Error> {
+        files::read(&self.dir.join("ca.key"))
+    }
+
     /// The identity kept under `file`, made if it is missing, expires soon or is for other hosts.
     pub fn identity(&self, file: &str, subject: &Subject, now: Timestamp) -> Result<Identity, Error> {
         let (cert_path, key_path) =

@@ -93,6 +93,7 @@ impl Registry {
         meta::begin(&mut draft, resource, &self.env);
         self.to_stored(target, &mut draft)?;
         resource.strategy.prepare(&mut draft, None, strategy::Verb::Create);
+        self.stamp(context, resource, &mut draft, None, strategy::Verb::Create)?;
         let reservation = self.special.reserve(self, resource, &mut draft, None)?;
 
         let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();

@@ -173,6 +173,7 @@ impl Registry {
         let mut causes = meta::carry_over(&mut new, old);
         split(&mut new, old, target);
         resource.strategy.prepare(&mut new, Some(old), verb);
+        self.stamp(context, resource, &mut new, Some(old), verb)?;
         if resource.has_generation() && verb == strategy::Verb::Update && spec_differs(&new, old) {
             let generation = old.int_at(&["metadata", "generation"]).unwrap_or(0);
             new.set_at(&["metadata", "generation"], generation + 1);
@@ -196,6 +197,21 @@ impl Registry {
             true => Ok(Outcome::Remove(new)),
             false => Ok(Outcome::Put(new)),
         }
+    }
+
+    /// Lets the kind write down who writes, and when.
+    pub(super) fn stamp(
+        &self,
+        context: &Context,
+        resource: &decapod_api::kinds::Resource,
+        draft: &mut Value,
+        old: Option<&Value>,
+        verb: strategy::Verb,
+    ) -> Result<(), Status> {
+        let user = serde_json::to_value(&context.user).map_err(Status::internal)?;
+        let (user, now) = (decapod_api::value::from_json(user), meta::timestamp(self.env.now()));
+        resource.strategy.stamp(draft, old, verb, strategy::Writer { user: &user, now: &now });
+        Ok(())
     }
 
     /// The one loop of every change: reads the object, asks `change` what becomes of it, commits that against the
