@@ -7,6 +7,11 @@
 //! again after a crash between any two of its writes, and then goes on where it was.
 #![forbid(unsafe_code)]
 
+pub mod certificates;
+pub mod clusterdns;
+pub mod csrapproving;
+pub mod csrcleaner;
+pub mod csrsigning;
 pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;

@@ -1,14 +1,18 @@
 //! All controllers, started together.
 
+use std::sync::Arc;
+
 use decapod_client::Client;
 use decapod_sys::Env;
 
+use crate::csrsigning::Authority;
 use crate::nodeipam::{Cidr, Ranges};
 use crate::resources::Resources;
 use crate::runtime::Informers;
 use crate::{
-    Wiring, daemonset, deployment, endpoints, endpointslice, garbagecollector, job, namespace, nodeipam,
-    nodelifecycle, podgc, replicaset, rootca, serviceaccount, tainteviction, ttlafterfinished,
+    Wiring, clusterdns, csrapproving, csrcleaner, csrsigning, daemonset, deployment, endpoints,
+    endpointslice, garbagecollector, job, namespace, nodeipam, nodelifecycle, podgc, replicaset, rootca,
+    serviceaccount, tainteviction, ttlafterfinished,
 };
 
 /// What the controllers' informers read as: the controller manager itself, as upstream's shared informers do.
@@ -19,7 +23,7 @@ pub const ENDED_PODS_MAX: usize = 12_500;
 const NODE_PREFIX_BITS: (u8, u8) = (24, 64);
 
 /// What the controllers are told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Ranges of pod addresses, such as `10.42.0.0/16`, one or one of each family, with commas; empty if somebody
     /// else gives nodes their ranges.
@@ -30,6 +34,13 @@ pub struct Config {
     pub node_cidr_mask_size: u8,
     /// The certificates by which pods trust the API server, in PEM.
     pub root_ca_pem: String,
+    /// Who signs certificates that are asked for by CertificateSigningRequests; `None` if somebody else does.
+    pub signer: Option<Arc<Authority>>,
+    /// Whether nodes' requests for serving certificates of their own names are approved. Upstream leaves that to an
+    /// administrator.
+    pub approve_serving: bool,
+    /// Whether the service `kube-dns` is made to lead to the nodes that say that they run DNS.
+    pub cluster_dns: bool,
     /// How many pods that have ended are kept; 0 for any number.
     pub ended_pods_max: usize,
     /// Which resources are served, kept up to date by who knows.
@@ -81,6 +92,14 @@ impl Controllers {
         nodelifecycle::start(&wiring);
         tainteviction::start(&wiring);
         podgc::start(&wiring, config.ended_pods_max);
+        if config.cluster_dns {
+            clusterdns::start(&wiring);
+        }
+        csrapproving::start(&wiring, config.approve_serving);
+        csrcleaner::start(&wiring);
+        if let Some(signer) = config.signer {
+            csrsigning::start(&wiring, signer);
+        }
         garbagecollector::start(&wiring, config.resources);
         Ok(())
     }
@@ -95,6 +114,9 @@ impl Default for Config {
             service_cidr: String::new(),
             node_cidr_mask_size: 0,
             root_ca_pem: String::new(),
+            signer: None,
+            approve_serving: false,
+            cluster_dns: false,
             ended_pods_max: ENDED_PODS_MAX,
             resources,
         }

@@ -57,6 +57,12 @@ impl Executor {
                     };
                     live.answer_list(read, items);
                 }
+                LiveRead::Review { resource, question } => {
+                    let mut request = Request::new(Verb::Create, resource.clone());
+                    request.body = question.clone().into();
+                    let answer = self.client.call_object(request).await?;
+                    live.answer(read, Some(answer));
+                }
             }
         }
         Ok(())

@@ -68,6 +68,13 @@ pub enum LiveRead {
         /// Which namespace.
         namespace: String,
     },
+    /// An opinion of the server's, such as a SubjectAccessReview: it is asked by creating an object that is not kept.
+    Review {
+        /// Of which resource.
+        resource: GroupVersionResource,
+        /// The question, in JSON.
+        question: String,
+    },
 }
 
 /// What is known beyond the gathered state.
@@ -185,6 +192,13 @@ impl LiveRead {
         LiveRead::Object { resource, namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
+    /// To ask the server's opinion.
+    pub fn review<K: Kind>(question: &K) -> LiveRead {
+        let question =
+            serde_json::to_string(question).expect("objects have text keys and encode into memory");
+        LiveRead::Review { resource: K::resource(), question }
+    }
+
     /// To list a namespace.
     pub fn list(resource: GroupVersionResource, namespace: &str) -> LiveRead {
         LiveRead::List { resource, namespace: namespace.to_owned() }
@@ -203,6 +217,7 @@ impl std::fmt::Display for LiveRead {
             LiveRead::List { resource, namespace } => {
                 write!(f, "list {} {namespace}", resource.group_resource())
             }
+            LiveRead::Review { resource, .. } => write!(f, "ask for {}", resource.group_resource()),
         }
     }
 }
