@@ -41,4 +41,5 @@ stage "API server beside upstream's" tests/beside-upstream.sh
 stage "crash: kill -9 of the API server" tests/crash.sh
 stage "bad input" tests/bad-input.sh
 stage "cluster: a stranger's first minutes" tests/cluster.sh
+stage "two nodes" tests/two-nodes.sh
 echo "all stages: $SECONDS s"

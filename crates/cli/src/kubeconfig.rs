@@ -81,6 +81,12 @@ pub fn remove(path: &Path, name: &str) -> Result<(), Error> {
     save(path, &config)
 }
 
+/// The server of the first cluster in a kubeconfig's text.
+pub fn server(text: &str) -> Option<String> {
+    let config: Value = serde_norway::from_str(text).ok()?;
+    config["clusters"][0]["cluster"]["server"].as_str().map(str::to_owned)
+}
+
 fn empty() -> Value {
     json!({"apiVersion": "v1", "kind": "Config", "preferences": {}, "clusters": [], "users": [], "contexts": [], "current-context": ""})
 }

@@ -165,6 +165,8 @@ impl Loader<'_> {
             return Err(unsupported("a password"));
         }
         let (cert, key) = (&user.client_certificate_data, &user.client_key_data);
+        let named = cert.is_empty() && key.is_empty() && !user.client_certificate.is_empty();
+        let files = named.then(|| (self.beside(&user.client_certificate), self.beside(&user.client_key)));
         Ok(RemoteConfig {
             server: cluster.server,
             ca_pem: self.pem(
@@ -174,6 +176,7 @@ impl Loader<'_> {
             )?,
             client_cert_pem: self.pem("client-certificate-data", cert, &user.client_certificate)?,
             client_key_pem: self.pem("client-key-data", key, &user.client_key)?,
+            client_files: files,
             token: user.token,
             token_file: (!user.token_file.is_empty()).then(|| self.beside(&user.token_file)),
             tls_server_name: cluster.tls_server_name,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backoff;
+pub mod certified;
 pub mod events;
 pub mod informer;
 pub mod kubeconfig;
@@ -14,10 +15,11 @@ pub mod request;
 pub mod transport;
 pub mod typed;
 
+pub use certified::{CertifiedError, CertifiedFiles, certified_key};
 pub use events::{EventType, Recorder, reference};
 pub use informer::{Change, Changes, Indexer, Informer, ObjectInformer, ObjectKey, Selection};
 pub use queue::Queue;
-pub use remote::{Remote, RemoteConfig, RemoteError};
+pub use remote::{Pin, PinError, Remote, RemoteConfig, RemoteError, pinned_authority};
 pub use request::{List, Options, PatchType, Reply, Request, Verb, Watch, WatchEvent};
 pub use transport::Transport;
 pub use typed::{Client, Kind, decode};

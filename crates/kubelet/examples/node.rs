@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use decapod_client::{Client, Remote, kubeconfig};
+use decapod_client::{CertifiedFiles, Client, Remote, kubeconfig};
 use decapod_kubelet::{Config, Kubelet, RuntimeChoice, ServerConfig, clean_up};
 use decapod_sys::Env;
 
@@ -28,8 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.manifest_dir = manifests.first().map(Into::into);
     config.server = Some(ServerConfig {
         listen: format!("0.0.0.0:{port}").parse()?,
-        cert_pem: std::fs::read(cert)?,
-        key_pem: std::fs::read(key)?,
+        certificate: CertifiedFiles::open(cert.into(), key.into())?,
         client_ca_pem: std::fs::read(ca)?,
     });
     let kubelet = Kubelet::start(&env, client, config.clone()).await?;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a kubelet is told when it starts.
 #[derive(Clone, Debug)]
@@ -61,10 +62,8 @@ pub enum RuntimeChoice {
 pub struct ServerConfig {
     /// Where it listens; upstream's port is 10250.
     pub listen: SocketAddr,
-    /// The server's certificate and those above it, PEM.
-    pub cert_pem: Vec<u8>,
-    /// Its key, PEM.
-    pub key_pem: Vec<u8>,
+    /// The server's certificate, which may be renewed.
+    pub certificate: Arc<dyn rustls::server::ResolvesServerCert>,
     /// Who signs clients' certificates, PEM.
     pub client_ca_pem: Vec<u8>,
 }

@@ -11,6 +11,7 @@
 
 pub mod admit;
 pub mod archive;
+pub mod certificate;
 pub mod config;
 pub mod containerd;
 pub mod cri;

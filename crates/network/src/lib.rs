@@ -17,6 +17,7 @@ pub mod ipam;
 pub mod kernel;
 pub mod ledger;
 pub mod node;
+pub mod routes;
 pub mod table;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use config::NetworkConfig;
 pub use kernel::Kernel;
 pub use ledger::Ledger;
 pub use node::{ensure, plan, remove};
+pub use routes::Routes;
 
 use decapod_sys::netlink::NetlinkError;
 use decapod_sys::netns::NamespaceError;

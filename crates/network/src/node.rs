@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::config::NetworkConfig;
 use crate::kernel::Kernel;
 use crate::ledger::{Ledger, SysctlChange};
-use crate::{NetworkError, at, table};
+use crate::{NetworkError, at, routes, table};
 
 /// The hardware address of the node towards every pod; each is alone with it.
 pub(crate) const NODE_MAC: Mac = Mac([0xee; 6]);
@@ -44,6 +44,7 @@ pub fn ensure(kernel: &Kernel, config: &NetworkConfig, planned: &Ledger) -> Resu
 pub fn remove(kernel: &Kernel, config: &NetworkConfig, ledger: &Ledger) -> Vec<String> {
     let mut failed = Vec::new();
     let mut note = |result: Result<(), String>| failed.extend(result.err());
+    note(routes::remove(kernel, config).map_err(|error| error.to_string()));
     note(remove_links(kernel, config).map_err(|error| error.to_string()));
     for family in config.families() {
         note(kernel.nftables.apply(&table::removal(config, family)).map_err(|error| error.to_string()));

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::RemoteConfig;
+use crate::certified::CertifiedFiles;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection is silent before it is asked whether it is alive, and how long it has to answer.
@@ -73,7 +74,25 @@ pub(super) fn client(
     env: &Env,
     config: &RemoteConfig,
 ) -> Result<legacy::Client<TlsConnector, Full<Bytes>>, RemoteError> {
-    let connector = TlsConnector::new(config)?;
+    match config.server.starts_with("https:") {
+        true => client_with(env, config, &tls_config(config)?),
+        false => build(env, TlsConnector::new(config, None)?),
+    }
+}
+
+/// A client whose TLS is `tls`.
+pub(super) fn client_with(
+    env: &Env,
+    config: &RemoteConfig,
+    tls: &rustls::ClientConfig,
+) -> Result<legacy::Client<TlsConnector, Full<Bytes>>, RemoteError> {
+    build(env, TlsConnector::new(config, Some(tls.clone()))?)
+}
+
+fn build(
+    env: &Env,
+    connector: TlsConnector,
+) -> Result<legacy::Client<TlsConnector, Full<Bytes>>, RemoteError> {
     Ok(legacy::Client::builder(ScopedExecutor(env.clone()))
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -94,7 +113,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for ScopedExecutor {
 // === impl TlsConnector ===
 
 impl TlsConnector {
-    fn new(config: &RemoteConfig) -> Result<TlsConnector, RemoteError> {
+    fn new(config: &RemoteConfig, tls: Option<rustls::ClientConfig>) -> Result<TlsConnector, RemoteError> {
         let wrong = |why: String| RemoteError::Server { server: config.server.clone(), why };
         let uri: Uri =
             config.server.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
@@ -104,13 +123,14 @@ impl TlsConnector {
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEP_ALIVE));
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let tls = match uri.scheme_str() {
-            Some("http") => None,
-            Some("https") => {
+        let tls = match (uri.scheme_str(), tls) {
+            (Some("http"), _) => None,
+            (Some("https"), Some(mut tls)) => {
+                tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
                 let name = if config.tls_server_name.is_empty() { host } else { &config.tls_server_name };
                 let name = ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
                     .map_err(|error| wrong(error.to_string()))?;
-                Some((tokio_rustls::TlsConnector::from(Arc::new(tls_config(config)?)), name))
+                Some((tokio_rustls::TlsConnector::from(Arc::new(tls)), name))
             }
             _ => return Err(wrong("it begins with neither https:// nor http://".into())),
         };
@@ -133,19 +153,20 @@ fn tls_config(config: &RemoteConfig) -> Result<rustls::ClientConfig, RemoteError
         .with_safe_default_protocol_versions()
         .map_err(|error| authority(error.to_string()))?
         .with_root_certificates(roots);
-    let mut tls = if config.client_cert_pem.is_empty() {
-        builder.with_no_client_auth()
-    } else {
-        let wrong = |error: &dyn std::fmt::Display| RemoteError::Certificate(error.to_string());
-        let chain = CertificateDer::pem_slice_iter(config.client_cert_pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| wrong(&error))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(config.client_key_pem.as_bytes()).map_err(|error| wrong(&error))?;
-        builder.with_client_auth_cert(chain, key).map_err(|error| wrong(&error))?
-    };
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(tls)
+    let wrong = |error: &dyn std::fmt::Display| RemoteError::Certificate(error.to_string());
+    if let Some((cert, key)) = &config.client_files {
+        let files = CertifiedFiles::open(cert.clone(), key.clone()).map_err(|error| wrong(&error))?;
+        return Ok(builder.with_client_cert_resolver(files));
+    }
+    if config.client_cert_pem.is_empty() {
+        return Ok(builder.with_no_client_auth());
+    }
+    let chain = CertificateDer::pem_slice_iter(config.client_cert_pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| wrong(&error))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(config.client_key_pem.as_bytes()).map_err(|error| wrong(&error))?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| wrong(&error))
 }
 
 impl Service<Uri> for TlsConnector {

@@ -6,6 +6,7 @@
 mod connect;
 mod json;
 mod path;
+mod pin;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use crate::transport::Transport;
 use connect::TlsConnector;
 
 pub use connect::RemoteError;
+pub use pin::{Pin, PinError, pinned_authority};
 
 /// How long an answer may take, watches aside: the server's own limit and some more.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
@@ -48,6 +50,8 @@ pub struct RemoteConfig {
     pub client_cert_pem: String,
     /// The key of our certificate, in PEM.
     pub client_key_pem: String,
+    /// Files with our certificate and its key, which may be one and may be renewed; they go before the PEM above.
+    pub client_files: Option<(PathBuf, PathBuf)>,
     /// A bearer token.
     pub token: String,
     /// A file that holds the bearer token and may change; it goes before `token`.

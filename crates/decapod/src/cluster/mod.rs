@@ -1,39 +1,17 @@
-//! A cluster of one node in one process: control plane, node, and what ties them together.
+//! A cluster in one process: control plane, node, and what ties them together; and a node alone, which joins one.
 
 pub mod addons;
+pub mod agent;
 pub mod node;
 pub mod paths;
 pub mod plane;
+pub mod settings;
 pub mod teardown;
-
-use std::net::Ipv4Addr;
 
 use decapod_sys::Env;
 
 pub use paths::Paths;
-
-/// How a cluster is set up.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where everything is kept.
-    pub paths: Paths,
-    /// The API server's port.
-    pub port: u16,
-    /// The name of the node.
-    pub node_name: String,
-    /// The node's address.
-    pub node_ip: Ipv4Addr,
-    /// The network of pods.
-    pub cluster_cidr: (Ipv4Addr, u8),
-    /// The network of services.
-    pub service_cidr: (Ipv4Addr, u8),
-    /// The DNS domain.
-    pub cluster_domain: String,
-    /// The kubelet's port.
-    pub kubelet_port: u16,
-    /// Where a container runtime is looked for before PATH.
-    pub runtime_dirs: Vec<std::path::PathBuf>,
-}
+pub use settings::{Layout, NodeSettings, Settings};
 
 /// A cluster that runs.
 pub struct Cluster {
@@ -66,6 +44,39 @@ pub enum Error {
     /// The network.
     #[error(transparent)]
     Network(#[from] decapod_network::NetworkError),
+    /// A certificate that was made.
+    #[error(transparent)]
+    Certified(#[from] decapod_client::CertifiedError),
+    /// The way to the API server.
+    #[error(transparent)]
+    Remote(#[from] decapod_client::RemoteError),
+    /// Whom a node joins.
+    #[error(transparent)]
+    Pin(#[from] decapod_client::PinError),
+    /// A node's own certificates.
+    #[error(transparent)]
+    Certificate(#[from] decapod_kubelet::certificate::CertificateError),
+    /// A node that has not joined yet, and no token.
+    #[error(
+        "this node has not joined the cluster yet: give a token with --token or --token-file, made by decapod token create on the server"
+    )]
+    NoToken,
+    /// A token that does not say which cluster it is of.
+    #[error(
+        "the token does not say which cluster it is of: use one that decapod token create has printed, or add @sha256: and the hash of the cluster's CA to it"
+    )]
+    NoPin,
+    /// What the control plane says about the cluster.
+    #[error("reading {what}, which says what the cluster looks like: {status}: is the server a decapod?")]
+    Layout {
+        /// Where it should stand.
+        what: String,
+        /// Why it is not known.
+        status: decapod_api::Status,
+    },
+    /// Who signs certificates.
+    #[error(transparent)]
+    Authority(#[from] decapod_controllers::csrsigning::AuthorityError),
     /// The kernel's network interface.
     #[error("talking to the kernel: {0}")]
     Kernel(#[from] decapod_sys::netlink::NetlinkError),
@@ -85,26 +96,18 @@ pub enum Error {
     },
 }
 
-// === impl Settings ===
-
-impl Settings {
-    /// The address of cluster DNS: the tenth of the services' network.
-    pub fn dns_address(&self) -> Ipv4Addr {
-        Ipv4Addr::from(u32::from(self.service_cidr.0) + 10)
-    }
-}
-
 // === impl Cluster ===
 
 impl Cluster {
     /// Starts everything; `say` hears of each step. When it returns, the node is ready and DNS answers.
     pub async fn start(env: &Env, settings: &Settings, say: &dyn Fn(&str)) -> Result<Cluster, Error> {
-        settings.paths.make()?;
+        settings.node.paths.make()?;
         say("starting the API server");
         let plane = plane::Plane::start(env, settings).await?;
         addons::apply(&plane, settings).await?;
         say("starting the node");
-        let node = node::Node::start(env, settings, &plane).await?;
+        let access = node::Access::local(env, &plane.server, &settings.node)?;
+        let node = node::Node::start(env, &settings.node, &settings.layout, access).await?;
         Ok(Cluster { plane, node })
     }
 }

@@ -43,6 +43,21 @@ impl Paths {
         self.data.join("ledger.json")
     }
 
+    /// What taking it all away needs to know.
+    pub fn record(&self) -> PathBuf {
+        self.data.join("node.json")
+    }
+
+    /// Certificates of a node that has joined.
+    pub fn node_pki(&self) -> PathBuf {
+        self.data.join("node")
+    }
+
+    /// The authority of the cluster that it has joined.
+    pub fn node_ca(&self) -> PathBuf {
+        self.node_pki().join("ca.crt")
+    }
+
     /// The kubeconfig of the administrator.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.data.join("admin.kubeconfig")
@@ -53,6 +68,11 @@ impl Paths {
         self.data.join("decapod.pid")
     }
 
+    /// Held by it.
+    pub fn lock(&self) -> PathBuf {
+        self.data.join("decapod.lock")
+    }
+
     /// Its log, when it runs in the background.
     pub fn log(&self) -> PathBuf {
         self.data.join("decapod.log")
@@ -61,6 +81,7 @@ impl Paths {
     /// Makes the folders.
     pub fn make(&self) -> Result<(), Error> {
         make_dir(&self.data, 0o700)?;
+        make_dir(&self.node_pki(), 0o700)?;
         for dir in [self.cni_conf(), self.cni_bin(), self.pod_logs(), self.manifests()] {
             make_dir(&dir, 0o755)?;
         }

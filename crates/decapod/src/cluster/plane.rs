@@ -7,11 +7,16 @@ use decapod_api::kinds::Resource;
 use decapod_apiserver::identity::User;
 use decapod_apiserver::pki::{Identity, Subject};
 use decapod_apiserver::{Config, Server};
+use decapod_controllers::csrsigning::Authority;
 use decapod_controllers::{ApiResource, Controllers, Resources, SHARED_INFORMERS};
 use decapod_scheduler::Scheduler;
 use decapod_sys::Env;
+use jiff::SignedDuration;
 
 use super::{Error, Settings};
+
+/// How long certificates are good that the cluster signs (upstream's --cluster-signing-duration).
+const CERTIFICATES_LAST: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// A control plane that runs.
 pub struct Plane {
@@ -26,18 +31,18 @@ impl Plane {
     /// Starts it; when this returns, the API answers.
     pub async fn start(env: &Env, settings: &Settings) -> Result<Plane, Error> {
         let config = Config {
-            data_dir: settings.paths.data.clone(),
+            data_dir: settings.node.paths.data.clone(),
             listen: SocketAddr::from(([0, 0, 0, 0], settings.port)),
-            hosts: vec![settings.node_name.clone()],
-            service_cidr: settings.service_cidr,
+            hosts: vec![settings.node.node_name.clone()],
+            service_cidr: settings.layout.service_range(),
             node_ports: 30000..=32767,
-            cluster_domain: settings.cluster_domain.clone(),
-            advertise: settings.node_ip,
+            cluster_domain: settings.layout.cluster_domain.clone(),
+            advertise: settings.node.node_ip,
         };
         let server = Server::start(env, config).await?;
         let admin = Subject { name: "kubernetes-admin", groups: &["system:masters"], hosts: &[] };
         let admin = server.pki().identity("admin", &admin, env.now())?;
-        Controllers::start(env, controllers_config(&server, settings), &|name| match name {
+        Controllers::start(env, controllers_config(env, &server, settings)?, &|name| match name {
             SHARED_INFORMERS => {
                 server.client(User::new("system:kube-controller-manager", &[]), "kube-controller-manager")
             }
@@ -49,15 +54,23 @@ impl Plane {
     }
 }
 
-fn controllers_config(server: &Server, settings: &Settings) -> decapod_controllers::Config {
-    let range = |(address, bits): (std::net::Ipv4Addr, u8)| format!("{address}/{bits}");
-    decapod_controllers::Config {
-        cluster_cidr: range(settings.cluster_cidr),
-        service_cidr: range(settings.service_cidr),
-        root_ca_pem: server.pki().ca_pem().to_owned(),
+fn controllers_config(
+    env: &Env,
+    server: &Server,
+    settings: &Settings,
+) -> Result<decapod_controllers::Config, Error> {
+    let pki = server.pki();
+    let signer = Authority::new(env, pki.ca_pem(), &pki.ca_key_pem()?, CERTIFICATES_LAST)?;
+    Ok(decapod_controllers::Config {
+        cluster_cidr: settings.layout.cluster_cidr.to_string(),
+        service_cidr: settings.layout.service_cidr.to_string(),
+        root_ca_pem: pki.ca_pem().to_owned(),
+        signer: Some(Arc::new(signer)),
+        approve_serving: true,
+        cluster_dns: true,
         resources: served(server),
         ..decapod_controllers::Config::default()
-    }
+    })
 }
 
 /// The resources that controllers look at when they look at all.

@@ -9,6 +9,7 @@ use decapod_network::{Kernel, Ledger, NetworkConfig};
 use decapod_proxy::ProxyConfig;
 use decapod_sys::Env;
 
+use super::settings::{DEFAULT_NAME, Record};
 use super::{Error, Paths};
 
 /// Stops the process that runs the cluster, all pods and the container runtime. What cannot be done is returned.
@@ -25,7 +26,9 @@ pub async fn down(env: &Env, paths: &Paths) -> Vec<String> {
         }
     }
     Containerd::stop_below(env, &runtime).await;
-    if let Err(error) = decapod_kubelet::clean_up(&decapod_kubelet::Config::new("", &paths.data)) {
+    let mut config = decapod_kubelet::Config::new("", &paths.data);
+    config.cgroup_root = Record::read(paths).cgroup_root;
+    if let Err(error) = decapod_kubelet::clean_up(&config) {
         problems.push(format!("removing mounts and control groups: {error}"));
     }
     problems
@@ -40,7 +43,9 @@ pub fn uninstall(paths: &Paths) -> Result<Vec<String>, Error> {
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
         problems.extend(decapod_network::remove(&Kernel::system()?, &network, &ledger));
-        let proxy = ProxyConfig::new("", "", network.cluster_cidrs.clone(), network.service_cidrs.clone());
+        let name = Record::read(paths).name;
+        let name = if name == DEFAULT_NAME { "" } else { &name };
+        let proxy = ProxyConfig::new(name, "", network.cluster_cidrs.clone(), network.service_cidrs.clone());
         if let Err(error) = decapod_proxy::uninstall(&*decapod_proxy::Kernel::system()?.nftables, &proxy) {
             problems.push(format!("removing the service rules: {error}"));
         }

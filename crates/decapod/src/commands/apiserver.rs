@@ -16,7 +16,7 @@ pub async fn run(args: args::Apiserver) -> Result<(), Error> {
     let config = Config {
         listen: SocketAddr::from((args.bind_address, args.port)),
         hosts: vec![],
-        service_cidr: args.service_cidr,
+        service_cidr: (args.service_cidr.network(), args.service_cidr.prefix_len()),
         node_ports: 30000..=32767,
         cluster_domain: args.cluster_domain,
         advertise: args.advertise_address.unwrap_or_else(super::own_address),

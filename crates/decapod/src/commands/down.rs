@@ -3,27 +3,27 @@
 use decapod_cli::kubeconfig;
 use decapod_sys::Env;
 
-use super::{Error, up};
+use super::Error;
 use crate::args;
 use crate::cluster::{Paths, teardown};
 
 /// Stops the cluster; its data stays.
-pub async fn down(args: args::Down) -> Result<(), Error> {
-    let paths = Paths { data: args.data_dir.clone() };
+pub async fn down(args: args::Folder) -> Result<(), Error> {
+    let paths = Paths { data: args.path() };
     let problems = teardown::down(&Env::system(), &paths).await;
     report(problems)?;
-    println!("stopped; the data is in {}: decapod up starts it again", args.data_dir.display());
+    println!("stopped; the data is in {}: the command that started it starts it again", paths.data.display());
     Ok(())
 }
 
 /// Stops the cluster and removes all of it.
 pub async fn uninstall(args: args::Uninstall) -> Result<(), Error> {
-    let paths = Paths { data: args.data_dir.clone() };
+    let paths = Paths { data: args.folder.path() };
     let mut problems = teardown::down(&Env::system(), &paths).await;
     problems.extend(teardown::uninstall(&paths)?);
-    kubeconfig::remove(&args::kubeconfig_path(args.kubeconfig.as_ref()), up::CONTEXT)?;
+    kubeconfig::remove(&args::kubeconfig_path(args.kubeconfig.as_ref()), &args.folder.name)?;
     report(problems)?;
-    println!("removed {}", args.data_dir.display());
+    println!("removed {}", paths.data.display());
     Ok(())
 }
 

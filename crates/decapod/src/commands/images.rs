@@ -9,9 +9,10 @@ use crate::args;
 
 /// Imports an archive (OCI or Docker), or lists what is there.
 pub async fn run(args: args::Images) -> Result<(), Error> {
-    let socket = args.data_dir.join("containerd/containerd.sock");
+    let data_dir = args::data_dir(&args.name, args.data_dir.as_ref());
+    let socket = data_dir.join("containerd/containerd.sock");
     if !socket.exists() {
-        return Err(Error::NotUp(args.data_dir.clone()));
+        return Err(Error::NotUp(data_dir));
     }
     let found = find(&args.runtime_dir).map_err(|error| Error::Images(error.to_string()))?;
     let images = Images::new(&socket, &found.ctr);

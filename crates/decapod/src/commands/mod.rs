@@ -1,9 +1,12 @@
 //! The commands, a file each.
 
+mod agent;
 mod apiserver;
 mod down;
 mod images;
+mod server;
 mod status;
+mod token;
 mod up;
 
 use std::future::Future;
@@ -31,6 +34,20 @@ pub enum Error {
     /// Something could not be taken away.
     #[error("not everything could be removed: {0}")]
     Left(String),
+    /// Another process has the folder.
+    #[error("{} is in use by process {by}: stop that with decapod down, or choose another --data-dir", path.display())]
+    InUse {
+        /// Which.
+        path: std::path::PathBuf,
+        /// The process.
+        by: String,
+    },
+    /// A token does not read.
+    #[error("--token: {0}")]
+    Token(decapod_cli::token::NoToken),
+    /// A token is not there.
+    #[error("there is no token {0}: see decapod token list")]
+    NoSuchToken(String),
     /// There is nothing to ask.
     #[error("no cluster runs in {}: start one with decapod up", .0.display())]
     NotUp(std::path::PathBuf),
@@ -64,8 +81,11 @@ impl Error {
 /// Runs a command.
 pub fn run(command: Command) -> Result<(), Error> {
     match command {
-        Command::Apiserver(args) => block_on(apiserver::run(args)),
         Command::Up(args) => up::run(args),
+        Command::Server(args) => block_on(server::run(args)),
+        Command::Agent(args) => block_on(agent::run(args)),
+        Command::Token(args) => block_on(token::run(args)),
+        Command::Apiserver(args) => block_on(apiserver::run(args)),
         Command::Down(args) => block_on(down::down(args)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Uninstall(args) => block_on(down::uninstall(args)),

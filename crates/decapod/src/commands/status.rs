@@ -9,10 +9,10 @@ use crate::args;
 use crate::cluster::{Paths, teardown};
 
 /// Prints one line for the process, each node and the pods.
-pub async fn run(args: args::Down) -> Result<(), Error> {
-    let paths = Paths { data: args.data_dir.clone() };
-    let Some(pid) = teardown::running(&paths.pid()) else { return Err(Error::NotUp(args.data_dir)) };
-    println!("process {} runs the cluster in {}", pid.as_raw_nonzero(), args.data_dir.display());
+pub async fn run(args: args::Folder) -> Result<(), Error> {
+    let paths = Paths { data: args.path() };
+    let Some(pid) = teardown::running(&paths.pid()) else { return Err(Error::NotUp(paths.data)) };
+    println!("process {} runs the cluster in {}", pid.as_raw_nonzero(), paths.data.display());
     let failed = |error: &dyn std::fmt::Display| Error::Ask(error.to_string());
     let config = kubeconfig::load(&paths.admin_kubeconfig(), None).map_err(|error| failed(&error))?;
     let client = Client::new(Remote::new(&Env::system(), config).map_err(|error| failed(&error))?);

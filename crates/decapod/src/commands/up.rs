@@ -1,6 +1,7 @@
 //! `decapod up`: a cluster of one node, in the foreground or (`-d`) in the background.
 
-use std::io::{BufRead, BufReader, IsTerminal};
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -9,73 +10,96 @@ use decapod_sys::Env;
 
 use super::{Error, asked_to_end};
 use crate::args;
-use crate::cluster::{Cluster, Paths, Settings};
+use crate::cluster::settings::cgroup_root;
+use crate::cluster::{Cluster, Layout, NodeSettings, Paths, Settings};
 
-/// The name of the context in kubeconfigs.
-pub const CONTEXT: &str = "decapod";
 /// What the process in the background says when the cluster is up.
-const READY: &str = "ready";
+pub const READY: &str = "ready";
 
 /// Runs the cluster until asked to end, or starts the process that does.
 pub fn run(args: args::Up) -> Result<(), Error> {
-    if args.detach { detach(&args) } else { super::block_on(foreground(args)) }
+    if args.detach {
+        return detach(&args);
+    }
+    let name = &args.cluster.node.folder.name;
+    let hint = format!("kubectl --context {name} get pods --all-namespaces");
+    let kubeconfig = args::kubeconfig_path(args.kubeconfig.as_ref());
+    super::block_on(foreground(&args.cluster, Some(kubeconfig), &hint))
 }
 
-async fn foreground(args: args::Up) -> Result<(), Error> {
+/// Runs a cluster until asked to end. A context of it is merged into `kubeconfig`; `hint` is said when it is ready.
+pub async fn foreground(
+    args: &args::ClusterArgs,
+    kubeconfig: Option<PathBuf>,
+    hint: &str,
+) -> Result<(), Error> {
     let env = Env::system();
-    let settings = settings(&args);
-    let began = tokio::time::Instant::now();
-    let say = |text: &str| progress(&format!("{:6.2} s  {text}", began.elapsed().as_secs_f64()));
-    let cluster = Cluster::start(&env, &settings, &say).await?;
-    let pid = settings.paths.pid();
-    std::fs::write(&pid, std::process::id().to_string()).map_err(Error::file(&pid))?;
-    write_kubeconfigs(&args, &settings, &cluster)?;
+    let settings = settings(args);
+    settings.node.paths.make()?;
+    let running = Running::claim(&settings.node.paths)?;
+    let say = progress();
+    let cluster = tokio::select! {
+        biased;
+        ended = asked_to_end() => return running.end(&env, ended).await,
+        cluster = Cluster::start(&env, &settings, &say) => cluster?,
+    };
+    write_kubeconfigs(&settings, kubeconfig, &cluster)?;
     say("waiting for the node and DNS");
     tokio::select! {
         biased;
-        ended = asked_to_end() => return end(&env, &settings, ended).await,
+        ended = asked_to_end() => return running.end(&env, ended).await,
         () = cluster.node.ready() => {}
     }
     say("the node is ready and DNS answers");
-    println!("{READY}: kubectl --context {CONTEXT} get pods --all-namespaces");
+    println!("{READY}: {hint}");
     let ended = asked_to_end().await;
-    end(&env, &settings, ended).await
+    running.end(&env, ended).await
 }
 
-async fn end(env: &Env, settings: &Settings, ended: Result<(), Error>) -> Result<(), Error> {
-    env.shutdown().await;
-    let pid = settings.paths.pid();
-    std::fs::remove_file(&pid).map_err(Error::file(&pid))?;
-    ended
-}
-
-fn write_kubeconfigs(args: &args::Up, settings: &Settings, cluster: &Cluster) -> Result<(), Error> {
+fn write_kubeconfigs(
+    settings: &Settings,
+    kubeconfig: Option<PathBuf>,
+    cluster: &Cluster,
+) -> Result<(), Error> {
     let (server, admin) = (&cluster.plane.server, &cluster.plane.admin);
     let access = Access {
-        name: CONTEXT,
+        name: &settings.node.name,
         server: &format!("https://127.0.0.1:{}", settings.port),
         ca_pem: server.pki().ca_pem(),
         cert_pem: &admin.cert_pem,
         key_pem: &admin.key_pem,
     };
-    kubeconfig::write(&settings.paths.admin_kubeconfig(), &access)?;
-    kubeconfig::merge(&args.kubeconfig_path(), &access)?;
+    kubeconfig::write(&settings.node.paths.admin_kubeconfig(), &access)?;
+    if let Some(path) = kubeconfig {
+        kubeconfig::merge(&path, &access)?;
+    }
     Ok(())
 }
 
 /// How `args` set a cluster up.
-pub fn settings(args: &args::Up) -> Settings {
-    let node_ip = args.node_ip.unwrap_or_else(super::own_address);
+pub fn settings(args: &args::ClusterArgs) -> Settings {
     Settings {
-        paths: Paths { data: args.data_dir.clone() },
+        node: node_settings(&args.node),
+        layout: Layout {
+            cluster_cidr: args.cluster_cidr,
+            service_cidr: args.service_cidr,
+            cluster_domain: args.cluster_domain.clone(),
+        },
         port: args.port,
+    }
+}
+
+/// How `args` set a node up.
+pub fn node_settings(args: &args::NodeArgs) -> NodeSettings {
+    let name = &args.folder.name;
+    NodeSettings {
+        name: name.clone(),
+        paths: Paths { data: args.folder.path() },
         node_name: args.node_name.clone().unwrap_or_else(host_name),
-        node_ip,
-        cluster_cidr: args.cluster_cidr,
-        service_cidr: args.service_cidr,
-        cluster_domain: args.cluster_domain.clone(),
+        node_ip: args.node_ip.unwrap_or_else(super::own_address),
         kubelet_port: args.kubelet_port,
         runtime_dirs: args.runtime_dir.clone(),
+        cgroup_root: args.cgroup_root.clone().unwrap_or_else(|| cgroup_root(name)),
     }
 }
 
@@ -89,18 +113,62 @@ fn host_name() -> String {
     if name.is_empty() { "node".to_owned() } else { name }
 }
 
-/// Progress goes to standard output, which `-d` hands on until the cluster is up.
-fn progress(text: &str) {
-    if std::io::stdout().is_terminal() {
-        println!("\x1b[2m{text}\x1b[0m");
-    } else {
-        println!("{text}");
+/// Says each step, with the time since now. It goes to standard output, which `-d` hands on until the cluster is up.
+pub fn progress() -> impl Fn(&str) {
+    let began = tokio::time::Instant::now();
+    move |text| {
+        let text = format!("{:6.2} s  {text}", began.elapsed().as_secs_f64());
+        if std::io::stdout().is_terminal() {
+            println!("\x1b[2m{text}\x1b[0m");
+        } else {
+            println!("{text}");
+        }
+    }
+}
+
+/// That this process, and no other, runs what is in a folder.
+pub struct Running {
+    pid: PathBuf,
+    _lock: File,
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Claims the folder, and writes down which process has.
+    pub fn claim(paths: &Paths) -> Result<Running, Error> {
+        paths.make()?;
+        let lock = paths.lock();
+        let file = File::options().create(true).truncate(false).write(true).open(&lock);
+        let file = file.map_err(Error::file(&lock))?;
+        let pid = paths.pid();
+        if file.try_lock().is_err() {
+            let by = std::fs::read_to_string(&pid).unwrap_or_default();
+            return Err(Error::InUse { path: paths.data.clone(), by: by.trim().to_owned() });
+        }
+        let write = || File::create(&pid)?.write_all(std::process::id().to_string().as_bytes());
+        write().map_err(Error::file(&pid))?;
+        Ok(Running { pid, _lock: file })
+    }
+
+    /// Ends everything in `env` and gives the folder back.
+    pub async fn end(self, env: &Env, ended: Result<(), Error>) -> Result<(), Error> {
+        env.shutdown().await;
+        ended
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.pid) {
+            tracing::warn!(%error, path = %self.pid.display(), "cannot remove the file that names this process");
+        }
     }
 }
 
 /// Starts the same command in a session of its own and hands on what it says until the cluster is up.
 fn detach(args: &args::Up) -> Result<(), Error> {
-    let paths = Paths { data: args.data_dir.clone() };
+    let paths = Paths { data: args.cluster.node.folder.path() };
     paths.make()?;
     let log = paths.log();
     let log_file =

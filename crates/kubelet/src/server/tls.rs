@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 
 use super::ServerError;
@@ -22,13 +22,10 @@ pub fn server_config(config: &ServerConfig) -> Result<rustls::ServerConfig, Serv
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let verifier =
         verifier.allow_unauthenticated().build().map_err(|error| wrong("client authority", &error))?;
-    let chain = CertificateDer::pem_slice_iter(&config.cert_pem).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|error| wrong("certificate", &error))?;
-    let key = PrivateKeyDer::from_pem_slice(&config.key_pem).map_err(|error| wrong("key", &error))?;
     let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder =
         builder.map_err(|error| wrong("protocol versions", &error))?.with_client_cert_verifier(verifier);
-    let mut server = builder.with_single_cert(chain, key).map_err(|error| wrong("certificate", &error))?;
+    let mut server = builder.with_cert_resolver(Arc::clone(&config.certificate));
     // Upgraded connections exist in HTTP/1.1 only.
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(server)

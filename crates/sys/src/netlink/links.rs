@@ -63,7 +63,7 @@ pub struct Route {
     pub to: IpNet,
     /// Through which router; `None` when the destination is on the link.
     pub gateway: Option<IpAddr>,
-    /// Out of which link, by index.
+    /// Out of which link, by index; 0 where the kernel is to find the one that the gateway is on.
     pub link: u32,
     /// The address that the machine's own packets get.
     pub source: Option<IpAddr>,
@@ -96,12 +96,19 @@ pub trait Links: Send + Sync {
     fn addresses(&self, link: u32) -> Result<Vec<IpNet>, NetlinkError>;
     /// Adds an address; it may be there already.
     fn add_address(&self, link: u32, address: IpNet) -> Result<(), NetlinkError>;
-    /// The routes of the main table that leave by `link`.
-    fn routes(&self, link: u32) -> Result<Vec<Route>, NetlinkError>;
+    /// The routes of the main table.
+    fn all_routes(&self) -> Result<Vec<Route>, NetlinkError>;
     /// Adds a route or replaces the one to the same destination.
     fn set_route(&self, route: &Route) -> Result<(), NetlinkError>;
+    /// Ends the route to a destination.
+    fn delete_route(&self, to: IpNet) -> Result<(), NetlinkError>;
     /// Adds a neighbour or replaces the one with the same address.
     fn set_neighbour(&self, neighbour: &Neighbour) -> Result<(), NetlinkError>;
+
+    /// The routes of the main table that leave by `link`.
+    fn routes(&self, link: u32) -> Result<Vec<Route>, NetlinkError> {
+        Ok(self.all_routes()?.into_iter().filter(|route| route.link == link).collect())
+    }
 
     /// The link named `name`.
     fn find(&self, name: &str) -> Result<Option<Link>, NetlinkError> {

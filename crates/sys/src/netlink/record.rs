@@ -105,18 +105,25 @@ impl Links for LinkRecorder {
         Ok(())
     }
 
-    fn routes(&self, link: u32) -> Result<Vec<Route>, NetlinkError> {
-        Ok(self.lock().routes.iter().filter(|route| route.link == link).copied().collect())
+    fn all_routes(&self) -> Result<Vec<Route>, NetlinkError> {
+        Ok(self.lock().routes.clone())
     }
 
     fn set_route(&self, route: &Route) -> Result<(), NetlinkError> {
         let mut state = self.lock();
-        let name = state.name(route.link)?;
+        let name = if route.link == 0 { "?".to_owned() } else { state.name(route.link)? };
         let via = route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
         let source = route.source.map(|source| format!(" src {source}")).unwrap_or_default();
         state.log.push(format!("set route {}{via} dev {name}{source}", route.to));
         state.routes.retain(|other| other.to != route.to);
         state.routes.push(*route);
+        Ok(())
+    }
+
+    fn delete_route(&self, to: IpNet) -> Result<(), NetlinkError> {
+        let mut state = self.lock();
+        state.log.push(format!("delete route {to}"));
+        state.routes.retain(|route| route.to != to);
         Ok(())
     }
 

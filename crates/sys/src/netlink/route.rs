@@ -20,6 +20,7 @@ const SET_LINK: u16 = 19;
 const NEW_ADDRESS: u16 = 20;
 const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
+const DEL_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
 const NEW_NEIGHBOUR: u16 = 28;
 
@@ -50,6 +51,7 @@ const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_STATIC: u8 = 4;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
+const RT_SCOPE_NOWHERE: u8 = 255;
 const RTN_UNICAST: u8 = 1;
 
 const NDA_DST: u16 = 1;
@@ -145,12 +147,12 @@ impl Links for RouteSocket {
         })
     }
 
-    fn routes(&self, link: u32) -> Result<Vec<Route>, NetlinkError> {
+    fn all_routes(&self) -> Result<Vec<Route>, NetlinkError> {
         let mut routes = Vec::new();
         self.0.dump(GET_ROUTE, &[0; 12], |kind, payload| {
             let of_main = payload.get(4) == Some(&RT_TABLE_MAIN) && payload.get(7) == Some(&RTN_UNICAST);
             if kind == NEW_ROUTE && of_main {
-                routes.extend(parse_route(payload).filter(|route| route.link == link));
+                routes.extend(parse_route(payload));
             }
         })?;
         Ok(routes)
@@ -165,8 +167,18 @@ impl Links for RouteSocket {
             w.attribute(RTA_DST, &octets(route.to.network()));
             route.gateway.iter().for_each(|gateway| w.attribute(RTA_GATEWAY, &octets(*gateway)));
             route.source.iter().for_each(|source| w.attribute(RTA_PREFSRC, &octets(*source)));
-            w.u32(RTA_OIF, route.link);
+            if route.link != 0 {
+                w.u32(RTA_OIF, route.link);
+            }
         })
+    }
+
+    fn delete_route(&self, to: IpNet) -> Result<(), NetlinkError> {
+        // Scope "nowhere" matches any.
+        let head =
+            [family_of(to.addr()), to.prefix_len(), 0, 0, RT_TABLE_MAIN, 0, RT_SCOPE_NOWHERE, RTN_UNICAST];
+        let header = [&head[..], &[0; 4]].concat();
+        self.0.request(DEL_ROUTE, 0, &header, |w| w.attribute(RTA_DST, &octets(to.network())))
     }
 
     fn set_neighbour(&self, neighbour: &Neighbour) -> Result<(), NetlinkError> {

@@ -1,9 +1,17 @@
 //! What can be said on the command line.
 
+mod node;
+mod parse;
+mod token;
+
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand};
+use ipnet::Ipv4Net;
+
+pub use node::{Agent, ClusterArgs, Folder, NodeArgs, data_dir};
+pub use token::{Token, TokenAction, Whose};
 
 /// Kubernetes as one small binary.
 #[derive(Parser)]
@@ -20,6 +28,33 @@ pub struct Args {
 /// The commands.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Start a cluster of one node and keep it running
+    ///
+    /// Everything is kept under one folder. A context named "decapod" is merged into your kubeconfig; the current
+    /// context stays. Containers outlive this process: starting it again finds them. "decapod down" stops them.
+    ///
+    ///   decapod up -d && kubectl --context decapod get nodes
+    #[command(verbatim_doc_comment)]
+    Up(Up),
+    /// Run the first node of a cluster that others join
+    ///
+    /// The control plane and a node, in the foreground. DIR/admin.kubeconfig leads to it. To join a machine:
+    ///
+    ///   decapod server &
+    ///   decapod token create
+    ///   decapod agent --server https://10.0.0.1:6443 --token TOKEN     # on the other machine
+    #[command(verbatim_doc_comment)]
+    Server(Server),
+    /// Run a node that joins a cluster
+    ///
+    /// The token is needed once: it says whom to join and allows to ask for a certificate, which the node renews by
+    /// itself from then on.
+    ///
+    ///   decapod agent --server https://10.0.0.1:6443 --token abcdef.0123456789abcdef@sha256:…
+    #[command(verbatim_doc_comment)]
+    Agent(Agent),
+    /// Make, list and delete the tokens that nodes join with
+    Token(Token),
     /// Run the API server alone, on the embedded store
     ///
     /// It writes DIR/admin.kubeconfig and is usable at once:
@@ -28,16 +63,11 @@ pub enum Command {
     ///   kubectl --kubeconfig /tmp/api/admin.kubeconfig get namespaces
     #[command(verbatim_doc_comment)]
     Apiserver(Apiserver),
-    /// Start a cluster of one node and keep it running
-    ///
-    /// Everything is kept under one folder. A context named "decapod" is merged into your kubeconfig; the current
-    /// context stays. Containers outlive this process: starting it again finds them. "decapod down" stops them.
-    Up(Up),
-    /// Stop the cluster and its containers; the data stays
-    Down(Down),
+    /// Stop the cluster or the node and its containers; the data stays
+    Down(Folder),
     /// Say whether the cluster runs, and how it is
-    Status(Down),
-    /// Stop the cluster and remove everything that it has made
+    Status(Folder),
+    /// Stop the cluster or the node and remove everything that it has made
     Uninstall(Uninstall),
     /// Import or list container images
     Images(Images),
@@ -48,55 +78,31 @@ pub enum Command {
 /// Arguments of `decapod up`.
 #[derive(Arguments)]
 pub struct Up {
-    /// Where everything is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/decapod")]
-    pub data_dir: PathBuf,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// The kubeconfig to merge a context into [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// The API server's port
-    #[arg(long, value_name = "PORT", default_value_t = 6443)]
-    pub port: u16,
     /// Run in the background; return when the cluster is ready
     #[arg(short, long)]
     pub detach: bool,
-    /// The name of the node [default: the machine's]
-    #[arg(long, value_name = "NAME")]
-    pub node_name: Option<String>,
-    /// The address of the node [default: that of the default route]
-    #[arg(long, value_name = "ADDRESS")]
-    pub node_ip: Option<Ipv4Addr>,
-    /// The kubelet's port
-    #[arg(long, value_name = "PORT", default_value_t = 10250)]
-    pub kubelet_port: u16,
-    /// The network of pods
-    #[arg(long, value_name = "CIDR", default_value = "10.42.0.0/16", value_parser = cidr)]
-    pub cluster_cidr: (Ipv4Addr, u8),
-    /// The network of services
-    #[arg(long, value_name = "CIDR", default_value = "10.43.0.0/16", value_parser = cidr)]
-    pub service_cidr: (Ipv4Addr, u8),
-    /// The cluster's DNS domain
-    #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
-    pub cluster_domain: String,
-    /// Where containerd is looked for before PATH; may be given again
-    #[arg(long, value_name = "DIR", env = "DECAPOD_RUNTIME_DIR")]
-    pub runtime_dir: Vec<PathBuf>,
 }
 
-/// Arguments of `decapod down` and `decapod status`.
+/// Arguments of `decapod server`.
 #[derive(Arguments)]
-pub struct Down {
-    /// Where the cluster is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/decapod")]
-    pub data_dir: PathBuf,
+pub struct Server {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Arguments of `decapod uninstall`.
 #[derive(Arguments)]
 pub struct Uninstall {
-    /// Where the cluster is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/decapod")]
-    pub data_dir: PathBuf,
+    /// The cluster.
+    #[command(flatten)]
+    pub folder: Folder,
     /// The kubeconfig that "up" merged a context into [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -105,9 +111,12 @@ pub struct Uninstall {
 /// Arguments of `decapod images`.
 #[derive(Arguments)]
 pub struct Images {
-    /// Where the cluster is kept
-    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/decapod")]
-    pub data_dir: PathBuf,
+    /// What this machine calls the cluster
+    #[arg(long, global = true, value_name = "NAME", default_value = "decapod", value_parser = parse::name)]
+    pub name: String,
+    /// Where the cluster is kept [default: /var/lib/NAME]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Where containerd is looked for before PATH; may be given again
     #[arg(long, global = true, value_name = "DIR", env = "DECAPOD_RUNTIME_DIR")]
     pub runtime_dir: Vec<PathBuf>,
@@ -127,13 +136,6 @@ pub enum ImagesAction {
     },
     /// List the images that are there
     List,
-}
-
-impl Up {
-    /// The kubeconfig to merge a context into.
-    pub fn kubeconfig_path(&self) -> PathBuf {
-        kubeconfig_path(self.kubeconfig.as_ref())
-    }
 }
 
 /// The kubeconfig that is given, or a person's own.
@@ -164,25 +166,9 @@ pub struct Apiserver {
     #[arg(long, value_name = "ADDRESS")]
     pub advertise_address: Option<Ipv4Addr>,
     /// The network that services get their addresses from
-    #[arg(long, value_name = "CIDR", default_value = "10.43.0.0/16", value_parser = cidr)]
-    pub service_cidr: (Ipv4Addr, u8),
+    #[arg(long, value_name = "CIDR", default_value = "10.43.0.0/16", value_parser = parse::cidr)]
+    pub service_cidr: Ipv4Net,
     /// The cluster's DNS domain
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
     pub cluster_domain: String,
-}
-
-/// `10.43.0.0/16`.
-pub fn cidr(text: &str) -> Result<(Ipv4Addr, u8), String> {
-    let wrong = || format!("{text:?} is no IPv4 network such as 10.43.0.0/16");
-    let (address, bits) = text.split_once('/').ok_or_else(wrong)?;
-    let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
-    let bits: u8 = bits.parse().map_err(|_| wrong())?;
-    if !(8..=28).contains(&bits) {
-        return Err(format!("{text:?}: the prefix has to be between /8 and /28"));
-    }
-    let mask = u32::MAX << (32 - u32::from(bits));
-    if u32::from(address) & !mask != 0 {
-        return Err(format!("{text:?}: the address has bits set outside the prefix"));
-    }
-    Ok((address, bits))
 }
