@@ -29,7 +29,8 @@ if [[ -n $names ]]; then
 fi
 if [[ -z $kubeconfig ]]; then
 	trap '"$here/cluster.sh" down "$out/cluster"' EXIT
-	"$here/cluster.sh" up "$out/cluster"
+	mapfile -t images < <("$here/images/build.sh")
+	"$here/cluster.sh" up "$out/cluster" "${images[@]}"
 	kubeconfig=$out/cluster/kubeconfig
 fi
 export KUBECONFIG=$kubeconfig

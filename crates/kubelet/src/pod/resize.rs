@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Container as Spec, ResourceRequirements};
 
 use super::observed::Container;
-use super::resources::{PERIOD_US, limits, quota_us, requests, shares};
+use super::resources::{PERIOD_US, limits, requests, shares};
 use super::{NodePod, Slot};
 use crate::cri::types::LinuxContainerResources;
 use crate::quantity::{bytes, milli, millis, value};
@@ -136,6 +136,7 @@ impl Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pod::resources::quota_us;
     use crate::pod::tests::pod;
     use serde_json::json;
 
