@@ -29,6 +29,7 @@ pub mod rootca;
 pub mod runtime;
 pub mod serviceaccount;
 mod start;
+pub mod statefulset;
 pub mod tainteviction;
 #[cfg(test)]
 mod testing;

@@ -12,7 +12,7 @@ use crate::runtime::Informers;
 use crate::{
     Wiring, clusterdns, csrapproving, csrcleaner, csrsigning, daemonset, deployment, endpoints,
     endpointslice, garbagecollector, job, namespace, nodeipam, nodelifecycle, podgc, replicaset, rootca,
-    serviceaccount, tainteviction, ttlafterfinished,
+    serviceaccount, statefulset, tainteviction, ttlafterfinished,
 };
 
 /// What the controllers' informers read as: the controller manager itself, as upstream's shared informers do.
@@ -82,6 +82,7 @@ impl Controllers {
         replicaset::start(&wiring);
         deployment::start(&wiring);
         daemonset::start(&wiring);
+        statefulset::start(&wiring);
         job::start(&wiring);
         ttlafterfinished::start(&wiring);
         endpointslice::start(&wiring);

@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::objects::{Meta, Pod, hash, owner, status};
+use crate::objects::{Meta, Pod, hash, owner, revision, status};
 use crate::runtime::{Action, Plan, Write};
 
 /// The label that says of which revision a pod is.
@@ -46,14 +44,6 @@ pub(super) fn name_of_next(set: &DaemonSet) -> String {
     format!("{}-{}", set.metadata.name.as_deref().unwrap_or_default(), hash_of(set))
 }
 
-/// The patch that brings the present template back: what a revision holds.
-fn data(set: &DaemonSet) -> Value {
-    let template = set.spec.as_ref().and_then(|spec| serde_json::to_value(&spec.template).ok());
-    let mut template = template.unwrap_or_default();
-    template["$patch"] = json!("replace");
-    json!({"spec": {"template": template}})
-}
-
 fn hash_label(revision: &ControllerRevision) -> String {
     let labels = revision.metadata.labels.as_ref();
     labels.and_then(|labels| labels.get(HASH)).cloned().unwrap_or_default()
@@ -65,7 +55,7 @@ pub(super) fn settle(
     revisions: Vec<ControllerRevision>,
     taken: Option<&ControllerRevision>,
 ) -> Result<History, Plan> {
-    let wanted = data(set);
+    let wanted = revision::data(set.spec.as_ref().map(|spec| &spec.template));
     let is_current = |revision: &ControllerRevision| {
         revision.data.as_ref().is_some_and(|data| status::same(&data.0, &wanted))
     };
@@ -91,21 +81,9 @@ pub(super) fn settle(
 
 fn make(set: &DaemonSet, revision: i64, data: Value) -> ControllerRevision {
     let meta = Meta::from(&set.metadata);
-    let template = set.spec.as_ref().and_then(|spec| spec.template.metadata.clone()).unwrap_or_default();
-    let mut labels = template.labels.unwrap_or_default();
-    labels.insert(HASH.to_owned(), hash_of(set));
-    ControllerRevision {
-        metadata: ObjectMeta {
-            name: Some(name_of_next(set)),
-            namespace: Some(meta.namespace.clone()),
-            labels: Some(labels),
-            annotations: set.metadata.annotations.clone(),
-            owner_references: Some(vec![owner::reference::<DaemonSet>(&meta)]),
-            ..ObjectMeta::default()
-        },
-        data: Some(RawExtension(data)),
-        revision,
-    }
+    let template = set.spec.as_ref().map(|spec| &spec.template);
+    let made = revision::Made { name: name_of_next(set), label: HASH, hash: hash_of(set), revision, data };
+    revision::make(&meta, owner::reference::<DaemonSet>(&meta), template, made)
 }
 
 /// Another template has the same hash, so that this one has to have another.

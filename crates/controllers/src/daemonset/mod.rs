@@ -21,8 +21,8 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet};
 use k8s_openapi::api::core::v1 as core;
 
 use crate::Wiring;
-use crate::objects::meta::{meta_of, view, views};
-use crate::objects::{Node, Pod, labels, owner};
+use crate::objects::meta::{view, views};
+use crate::objects::{Node, Pod, owner};
 use crate::runtime::{Informers, Live, Plan, Reconcile};
 use backoff::Backoffs;
 
@@ -63,24 +63,7 @@ pub fn start(wiring: &Wiring) {
 impl Controller {
     /// The DaemonSets that a change of a pod or revision concerns.
     fn of_owned(&self, change: &Change) -> Vec<ObjectKey> {
-        let namespace = change.key.namespace.as_str();
-        let mut keys: Vec<ObjectKey> = [&change.old, &change.new]
-            .into_iter()
-            .flatten()
-            .filter_map(owner::controller_of_object)
-            .filter(|owner| owner.kind == "DaemonSet")
-            .map(|owner| ObjectKey::new(namespace, owner.name))
-            .collect();
-        keys.dedup();
-        if let Some(orphan) = change.new.as_ref().map(meta_of).filter(|meta| meta.controller().is_none()) {
-            let selecting = self.sets.namespaced(namespace).into_iter().filter_map(|set| {
-                let selector = set.spec?.selector;
-                (!labels::is_empty(&selector) && labels::selects(&selector, &orphan.labels))
-                    .then_some(set.metadata.name?)
-            });
-            keys.extend(selecting.map(|name| ObjectKey::new(namespace, name)));
-        }
-        keys
+        owner::concerned(change, &self.sets, |set| Some(set.spec.as_ref()?.selector.clone()))
     }
 
     /// All DaemonSets, when a node comes, goes, or changes in what decides about placement.

@@ -2,11 +2,12 @@
 //! (k8s.io/kubernetes/pkg/controller/controller_ref_manager.go).
 
 use decapod_api::{Object, raw};
-use decapod_client::Kind;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use decapod_client::{Change, Informer, Kind, ObjectKey};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
 use serde_json::json;
 
-use super::Meta;
+use super::meta::meta_of;
+use super::{Meta, labels};
 use crate::runtime::{Live, LiveRead, Plan, Write};
 
 /// An owner that claims objects.
@@ -48,6 +49,33 @@ pub fn owners_of_object(object: &Object) -> Vec<OwnerReference> {
 /// The controlling owner of `object`, read from its bytes.
 pub fn controller_of_object(object: &Object) -> Option<OwnerReference> {
     owners_of_object(object).into_iter().find(|owner| owner.controller == Some(true))
+}
+
+/// Those of `owners` that `change`, of something that they may own, concerns: its controllers before and after, and
+/// while it has none, those in its namespace whose `selector` selects it.
+pub fn concerned<K: Kind>(
+    change: &Change,
+    owners: &Informer<K>,
+    selector: impl Fn(&K) -> Option<LabelSelector>,
+) -> Vec<ObjectKey> {
+    let namespace = change.key.namespace.as_str();
+    let controllers = [&change.old, &change.new].into_iter().flatten().filter_map(controller_of_object);
+    let mut keys: Vec<ObjectKey> = controllers
+        .filter(|owner| owner.kind == K::KIND)
+        .map(|owner| ObjectKey::new(namespace, owner.name))
+        .collect();
+    keys.dedup();
+    if let Some(orphan) = change.new.as_ref().map(meta_of).filter(|meta| meta.controller().is_none()) {
+        let selects = |owner: &K| {
+            selector(owner).is_some_and(|selector| {
+                !labels::is_empty(&selector) && labels::selects(&selector, &orphan.labels)
+            })
+        };
+        let selecting = owners.namespaced(namespace).into_iter().filter(selects);
+        let names = selecting.filter_map(|owner| owner.metadata().name.clone());
+        keys.extend(names.map(|name| ObjectKey::new(namespace, name)));
+    }
+    keys
 }
 
 // === impl Claimant ===

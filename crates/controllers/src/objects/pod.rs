@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Affinity, ObjectReference, PodCondition, PodIP, Toleration};
+use k8s_openapi::api::core::v1::{
+    Affinity, EphemeralVolumeSource, ObjectReference, PodCondition, PodIP, Toleration,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
@@ -50,6 +52,29 @@ pub struct PodSpec {
     /// Which taints it bears.
     #[serde(deserialize_with = "nullable")]
     pub tolerations: Vec<Toleration>,
+    /// Its volumes, of which only claims are looked at.
+    #[serde(deserialize_with = "nullable")]
+    pub volumes: Vec<Volume>,
+}
+
+/// A view of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Volume {
+    /// Its name in the pod.
+    pub name: String,
+    /// Set if it is a claim.
+    pub persistent_volume_claim: Option<ClaimVolume>,
+    /// Set if it is a claim that is made for the pod.
+    pub ephemeral: Option<EphemeralVolumeSource>,
+}
+
+/// Which claim a volume is.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ClaimVolume {
+    /// Its name.
+    pub claim_name: String,
 }
 
 /// A view of a container.
@@ -204,6 +229,17 @@ impl Pod {
             .iter()
             .filter(|status| sidecars.contains(&status.name.as_str()));
         (most(&mut self.status.container_statuses.iter()), most(&mut init))
+    }
+
+    /// The claims that its volumes are, with whether each is made for the pod.
+    pub fn claims(&self) -> impl Iterator<Item = (String, bool)> {
+        self.spec.volumes.iter().filter_map(|volume| match &volume.persistent_volume_claim {
+            Some(claim) => Some((claim.claim_name.clone(), false)),
+            None if volume.ephemeral.is_some() => {
+                Some((format!("{}-{}", self.metadata.name, volume.name), true))
+            }
+            None => None,
+        })
     }
 
     /// How events name it.

@@ -1,86 +1,75 @@
-//! Keeps as many pods as each ReplicaSet asks for (k8s.io/kubernetes/pkg/controller/replicaset).
+//! Keeps as many pods as each ReplicaSet or ReplicationController asks for (k8s.io/kubernetes/pkg/controller/replicaset
+//! and replication).
 //!
-//! It watches ReplicaSets, and pods by their controlling owner; a pod without one concerns every ReplicaSet that
-//! selects it.
+//! It watches them, and pods by their controlling owner; a pod without one concerns every one that selects it. Both
+//! kinds run on the same code, which sees a ReplicationController as a ReplicaSet.
 
 mod ranking;
 mod reconcile;
+mod replicated;
 #[cfg(test)]
 mod tests;
 
-use decapod_client::{Change, Informer, ObjectKey};
+use decapod_client::{Informer, ObjectKey};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::core::v1::{self as core, ReplicationController};
 
 use crate::Wiring;
-use crate::objects::meta::{meta_of, views};
-use crate::objects::{Pod, labels, owner};
+use crate::objects::meta::views;
+use crate::objects::{Pod, owner};
 use crate::runtime::{Informers, Live, Plan, Reconcile};
 
 pub use reconcile::State;
+pub use replicated::Replicated;
 
-struct Controller {
-    sets: Informer<ReplicaSet>,
+struct Controller<K: Replicated> {
+    sets: Informer<K>,
     pods: Informer<core::Pod>,
 }
 
-/// Starts the controller.
+/// Starts the controllers of both kinds.
 pub fn start(wiring: &Wiring) {
+    start_kind::<ReplicaSet>(wiring);
+    start_kind::<ReplicationController>(wiring);
+}
+
+fn start_kind<K: Replicated>(wiring: &Wiring) {
     let informers = &wiring.informers;
-    let (sets, pods) = (informers.of::<ReplicaSet>(), informers.of::<core::Pod>());
+    let (sets, pods) = (informers.of::<K>(), informers.of::<core::Pod>());
     let selecting = sets.clone();
     wiring
         .controller(Controller { sets: sets.clone(), pods: pods.clone() })
         .watch(sets.untyped(), |change| vec![change.key.clone()])
-        .watch(pods.untyped(), move |change| concerned(change, &selecting))
+        .watch(pods.untyped(), move |change| {
+            owner::concerned(change, &selecting, |set| Some(set.as_replica_set().spec?.selector))
+        })
         .start();
 }
 
-/// The ReplicaSets that a change of a pod concerns.
-fn concerned(change: &Change, sets: &Informer<ReplicaSet>) -> Vec<ObjectKey> {
-    let namespace = change.key.namespace.as_str();
-    let mut keys: Vec<ObjectKey> = [&change.old, &change.new]
-        .into_iter()
-        .flatten()
-        .filter_map(owner::controller_of_object)
-        .filter(|owner| owner.kind == "ReplicaSet")
-        .map(|owner| ObjectKey::new(namespace, owner.name))
-        .collect();
-    keys.dedup();
-    if let Some(orphan) = change.new.as_ref().map(meta_of).filter(|meta| meta.controller().is_none()) {
-        let selecting = sets.namespaced(namespace).into_iter().filter_map(|set| {
-            let selector = set.spec?.selector;
-            (!labels::is_empty(&selector) && labels::selects(&selector, &orphan.labels))
-                .then_some(set.metadata.name?)
-        });
-        keys.extend(selecting.map(|name| ObjectKey::new(namespace, name)));
-    }
-    keys
-}
-
-impl Reconcile for Controller {
+impl<K: Replicated> Reconcile for Controller<K> {
     type Key = ObjectKey;
-    type State = State;
+    type State = State<K>;
 
     fn name(&self) -> &'static str {
-        "replicaset-controller"
+        K::CONTROLLER
     }
 
-    fn gather(&self, key: &ObjectKey) -> Option<State> {
-        let set = self.sets.get(&key.namespace, &key.name)?;
+    fn gather(&self, key: &ObjectKey) -> Option<State<K>> {
+        let original = self.sets.get(&key.namespace, &key.name)?;
+        let set = original.as_replica_set();
         let uid = set.metadata.uid.clone().unwrap_or_default();
         let pods = Informers::claimable(self.pods.untyped(), &uid, &key.namespace);
         let related = self.related(&set);
-        Some(State { set, pods: views::<Pod>(&pods), related })
+        Some(State { original, set, pods: views::<Pod>(&pods), related })
     }
 
-    fn reconcile(&self, _: &ObjectKey, state: &State, live: &Live, now: Timestamp) -> Plan {
+    fn reconcile(&self, _: &ObjectKey, state: &State<K>, live: &Live, now: Timestamp) -> Plan {
         reconcile::reconcile(state, live, now)
     }
 }
 
-impl Controller {
+impl<K: Replicated> Controller<K> {
     /// The pods of the other ReplicaSets of the same owner; looked up only when there are some, and pods to spare.
     fn related(&self, set: &ReplicaSet) -> Vec<Pod> {
         let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1 as core;
 
-use super::ranking;
+use super::{Replicated, ranking};
 use crate::objects::owner::Claimant;
 use crate::objects::status::same;
 use crate::objects::{Meta, Pod, labels, owner, template, time};
@@ -14,24 +14,26 @@ use crate::runtime::{Action, Live, Plan, Write};
 /// How many pods are created or deleted in one go.
 const BURST: usize = 500;
 
-/// What is known of a ReplicaSet.
+/// What is known of a set of replicas.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct State<K> {
     /// Itself.
+    pub original: K,
+    /// Itself, seen as a ReplicaSet.
     pub set: ReplicaSet,
     /// Its pods, and those of its namespace that nobody controls.
     pub pods: Vec<Pod>,
-    /// The pods of ReplicaSets with the same owner, its own included; only needed when some are to go.
+    /// The pods of those with the same owner, its own included; only needed when some are to go.
     pub related: Vec<Pod>,
 }
 
-pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
+pub(super) fn reconcile<K: Replicated>(state: &State<K>, live: &Live, now: Timestamp) -> Plan {
     let meta = Meta::from(&state.set.metadata);
     let Some(spec) = &state.set.spec else { return Plan::nothing() };
     // What has ended is let go of by nobody; what is going away still counts for the status.
     let (terminating, active): (Vec<Pod>, Vec<Pod>) =
         state.pods.iter().filter(|pod| !pod.is_terminal()).cloned().partition(Pod::is_terminating);
-    let claimed = Claimant::new::<ReplicaSet>(&meta).claim::<core::Pod, _>(
+    let claimed = Claimant::new::<K>(&meta).claim::<core::Pod, _>(
         active,
         |pod| &pod.metadata,
         |pod| labels::selects(&spec.selector, &pod.metadata.labels),
@@ -50,10 +52,9 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
         .count();
 
     let mut plan = Plan::nothing();
-    let status = status(state, &pods, terminating, live, now);
-    if !same(&state.set.status, &status) {
-        let set = ReplicaSet { status: Some(status), ..state.set.clone() };
-        plan.write(Write::update_status(&set));
+    let new = state.original.with_status(status(&state.set, &pods, terminating, live, now));
+    if !same(&state.set.status, &new.as_replica_set().status) {
+        plan.write(Write::update_status(&new));
     }
     let min_ready_seconds = spec.min_ready_seconds.unwrap_or_default();
     for delay in pods.iter().filter_map(|pod| pod.available_in(min_ready_seconds, now)) {
@@ -66,12 +67,12 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
 }
 
 /// The creations or deletions that it takes.
-fn scale(state: &State, meta: &Meta, pods: &mut [Pod], now: Timestamp) -> Option<Action> {
+fn scale<K: Replicated>(state: &State<K>, meta: &Meta, pods: &mut [Pod], now: Timestamp) -> Option<Action> {
     let spec = state.set.spec.as_ref()?;
     let wanted = usize::try_from(spec.replicas.unwrap_or(1)).unwrap_or_default();
-    let about = reference(&state.set);
+    let about = reference(&state.original);
     if pods.len() < wanted {
-        let controller = owner::reference::<ReplicaSet>(meta);
+        let controller = owner::reference::<K>(meta);
         let pod = template::pod(spec.template.as_ref()?, &meta.namespace, controller);
         let missing = (wanted - pods.len()).min(BURST);
         return Some(Action::SlowStart((0..missing).map(|_| template::create(&pod, &about)).collect()));
@@ -88,9 +89,15 @@ fn scale(state: &State, meta: &Meta, pods: &mut [Pod], now: Timestamp) -> Option
     ))
 }
 
-fn status(state: &State, pods: &[Pod], terminating: usize, live: &Live, now: Timestamp) -> ReplicaSetStatus {
-    let (meta, old) = (&state.set.metadata, state.set.status.clone().unwrap_or_default());
-    let spec = state.set.spec.clone().unwrap_or_default();
+fn status(
+    set: &ReplicaSet,
+    pods: &[Pod],
+    terminating: usize,
+    live: &Live,
+    now: Timestamp,
+) -> ReplicaSetStatus {
+    let (meta, old) = (&set.metadata, set.status.clone().unwrap_or_default());
+    let spec = set.spec.clone().unwrap_or_default();
     let template_labels =
         spec.template.and_then(|template| template.metadata).and_then(|meta| meta.labels).unwrap_or_default();
     let min_ready_seconds = spec.min_ready_seconds.unwrap_or_default();

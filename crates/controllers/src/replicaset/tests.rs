@@ -37,11 +37,11 @@ fn pod(name: &str, since: i64, change: Value) -> Pod {
     serde_json::from_value(pod).unwrap()
 }
 
-fn state(replicas: i32, pods: Vec<Pod>) -> State {
-    State { set: set(replicas), pods, related: Vec::new() }
+fn state(replicas: i32, pods: Vec<Pod>) -> State<ReplicaSet> {
+    State { original: set(replicas), set: set(replicas), pods, related: Vec::new() }
 }
 
-fn decide(state: &State, live: &Live) -> Plan {
+fn decide(state: &State<ReplicaSet>, live: &Live) -> Plan {
     reconcile(state, live, at(100))
 }
 
@@ -153,4 +153,32 @@ fn it_leaves_a_set_alone_that_goes_away() {
     let mut state = state(3, vec![]);
     state.set.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(1)));
     assert_eq!(decide(&state, &Live::default()).to_string(), "update replicasets.apps/status a/web\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replication_controller_is_kept_in_the_same_way() {
+    let cluster = crate::testing::cluster::Cluster::new();
+    let controllers = <ReplicationController as decapod_client::Kind>::resource();
+    cluster.server.put(
+        &controllers,
+        json!({"metadata": {"name": "old", "namespace": "a"}, "spec": {
+            "replicas": 2, "selector": {"app": "old"},
+            "template": {"metadata": {"labels": {"app": "old"}}, "spec": {"containers": [{"name": "c"}]}},
+        }}),
+    );
+    cluster.start(start);
+    cluster.settle().await;
+    cluster.run_pods().await;
+    let pods = cluster.server.list(&<core::Pod as decapod_client::Kind>::resource());
+    assert_eq!(pods.len(), 2);
+    let owner = &pods[0]["metadata"]["ownerReferences"][0];
+    assert_eq!((&owner["apiVersion"], &owner["kind"]), (&json!("v1"), &json!("ReplicationController")));
+    let status = &cluster.get::<ReplicationController>("a", "old")["status"];
+    assert_eq!(
+        *status,
+        json!({"replicas": 2, "fullyLabeledReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
+            "observedGeneration": 1})
+    );
+    assert!(cluster.server.events()[0].starts_with("Normal SuccessfulCreate: Created pod: old-"));
+    cluster.env.shutdown().await;
 }

@@ -136,7 +136,8 @@ impl Executor {
             }
             Err(status) if tolerated.contains(&status.reason.as_str()) || is_terminating(&status) => Ok(None),
             Err(status) => {
-                if let Some(note) = failed {
+                // That somebody else was faster is no failure to tell people of.
+                if let Some(note) = failed.filter(|_| !status.is_already_exists()) {
                     self.say(note, &name, &status.message);
                 }
                 Err(status)
