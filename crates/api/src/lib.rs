@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod cron;
 pub mod defaults;
 pub mod kinds;
 pub mod managed;

@@ -9,11 +9,14 @@
 
 pub mod certificates;
 pub mod clusterdns;
+pub mod clusterroleaggregation;
+pub mod cronjob;
 pub mod csrapproving;
 pub mod csrcleaner;
 pub mod csrsigning;
 pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod garbagecollector;
@@ -33,6 +36,7 @@ pub mod statefulset;
 pub mod tainteviction;
 #[cfg(test)]
 mod testing;
+pub mod ttl;
 pub mod ttlafterfinished;
 mod wiring;
 

@@ -10,9 +10,10 @@ use crate::nodeipam::{Cidr, Ranges};
 use crate::resources::Resources;
 use crate::runtime::Informers;
 use crate::{
-    Wiring, clusterdns, csrapproving, csrcleaner, csrsigning, daemonset, deployment, endpoints,
-    endpointslice, garbagecollector, job, namespace, nodeipam, nodelifecycle, podgc, replicaset, rootca,
-    serviceaccount, statefulset, tainteviction, ttlafterfinished,
+    Wiring, clusterdns, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning, daemonset,
+    deployment, disruption, endpoints, endpointslice, garbagecollector, job, namespace, nodeipam,
+    nodelifecycle, podgc, replicaset, rootca, serviceaccount, statefulset, tainteviction, ttl,
+    ttlafterfinished,
 };
 
 /// What the controllers' informers read as: the controller manager itself, as upstream's shared informers do.
@@ -84,7 +85,11 @@ impl Controllers {
         daemonset::start(&wiring);
         statefulset::start(&wiring);
         job::start(&wiring);
+        cronjob::start(&wiring);
         ttlafterfinished::start(&wiring);
+        disruption::start(&wiring, config.resources.clone());
+        clusterroleaggregation::start(&wiring);
+        ttl::start(&wiring);
         endpointslice::start(&wiring);
         endpoints::start(&wiring);
         if let Some(ranges) = ranges {

@@ -21,6 +21,11 @@ pub(crate) fn is_finished(status: &JobStatus) -> bool {
     holding(status, COMPLETE).or_else(|| holding(status, FAILED)).is_some()
 }
 
+/// How it ended: `Complete` or `Failed`; `None` if it has not.
+pub(crate) fn ended_as(status: &JobStatus) -> Option<&'static str> {
+    [COMPLETE, FAILED].into_iter().find(|kind| holding(status, kind).is_some())
+}
+
 /// When it ended.
 pub(crate) fn finished_at(status: &JobStatus) -> Option<Timestamp> {
     let condition = holding(status, COMPLETE).or_else(|| holding(status, FAILED))?;

@@ -24,7 +24,7 @@ use crate::objects::meta::{meta_of, view, views};
 use crate::objects::{Pod, labels, owner};
 use crate::runtime::{Informers, Live, Plan, Reconcile};
 
-pub(crate) use conditions::finished_at;
+pub(crate) use conditions::{ended_as, finished_at};
 pub use reconcile::State;
 
 /// What keeps a pod until it is counted.

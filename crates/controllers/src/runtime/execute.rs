@@ -37,9 +37,10 @@ impl Executor {
     pub(super) async fn read(&self, reads: Vec<LiveRead>, live: &mut Live) -> Result<(), Status> {
         for read in reads {
             match &read {
-                LiveRead::Object { resource, namespace, name } => {
+                LiveRead::Object { resource, namespace, name, subresource } => {
                     let mut request = Request::new(Verb::Get, resource.clone());
                     (request.namespace, request.name) = (namespace.clone(), name.clone());
+                    request.subresource = (*subresource).to_owned();
                     let object = match self.client.call_object(request).await {
                         Ok(object) => Some(object),
                         Err(status) if status.is_not_found() => None,

@@ -60,6 +60,8 @@ pub enum LiveRead {
         namespace: String,
         /// Its name.
         name: String,
+        /// Which part of it; empty for the whole.
+        subresource: &'static str,
     },
     /// All objects of a namespace. A resource that cannot be listed has none.
     List {
@@ -189,7 +191,17 @@ impl LiveRead {
 
     /// To read an object.
     pub fn object(resource: GroupVersionResource, namespace: &str, name: &str) -> LiveRead {
-        LiveRead::Object { resource, namespace: namespace.to_owned(), name: name.to_owned() }
+        LiveRead::part(resource, namespace, name, "")
+    }
+
+    /// To read a part of an object, such as its `scale`.
+    pub fn part(
+        resource: GroupVersionResource,
+        namespace: &str,
+        name: &str,
+        subresource: &'static str,
+    ) -> LiveRead {
+        LiveRead::Object { resource, namespace: namespace.to_owned(), name: name.to_owned(), subresource }
     }
 
     /// To ask the server's opinion.
@@ -208,11 +220,16 @@ impl LiveRead {
 impl std::fmt::Display for LiveRead {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self {
-            LiveRead::Object { resource, namespace, name } if namespace.is_empty() => {
-                write!(f, "read {} {name}", resource.group_resource())
-            }
-            LiveRead::Object { resource, namespace, name } => {
-                write!(f, "read {} {namespace}/{name}", resource.group_resource())
+            LiveRead::Object { resource, namespace, name, subresource } => {
+                write!(f, "read {}", resource.group_resource())?;
+                if !subresource.is_empty() {
+                    write!(f, "/{subresource}")?;
+                }
+                f.write_str(" ")?;
+                if !namespace.is_empty() {
+                    write!(f, "{namespace}/")?;
+                }
+                f.write_str(name)
             }
             LiveRead::List { resource, namespace } => {
                 write!(f, "list {} {namespace}", resource.group_resource())

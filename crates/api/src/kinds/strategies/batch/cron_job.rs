@@ -1,8 +1,11 @@
 //! CronJob: jobs by the clock.
 
+use jiff::tz::TimeZone;
+
 use super::job::default_spec;
-use super::{job_spec, schedule};
+use super::job_spec;
 use crate::Cause;
+use crate::cron::{Schedule, time_zone};
 use crate::kinds::strategies::core::pod::warn_of_name;
 use crate::kinds::strategies::core::pod_spec::gated;
 use crate::kinds::strategies::fill::{fill, part};
@@ -37,7 +40,7 @@ impl Strategy for CronJob {
         spec.field("startingDeadlineSeconds").non_negative(&mut out);
         let zone = spec.field("timeZone");
         if zone.is_set() && before(old, &["spec", "timeZone"]) != Some(zone.value) {
-            time_zone(&zone, &mut out);
+            zone_name(&zone, &mut out);
         }
         spec.field("concurrencyPolicy").need_one_of(&["Allow", "Forbid", "Replace"], &mut out);
         let template = spec.field("jobTemplate");
@@ -75,7 +78,7 @@ fn schedule(spec: &Place, old: Option<&Value>, out: &mut Causes) {
     if !schedule.need(out) {
         return;
     }
-    if let Err(why) = schedule::check(schedule.text()) {
+    if let Err(why) = Schedule::parse(schedule.text(), TimeZone::UTC) {
         out.push(schedule.invalid(&why));
     }
     let had_zone =
@@ -91,25 +94,17 @@ fn schedule(spec: &Place, old: Option<&Value>, out: &mut Causes) {
     }
 }
 
-/// The form of a zone's name; which zones there are is known to whoever runs the job.
-fn time_zone(zone: &Place, out: &mut Causes) {
+/// Whether there is such a zone.
+fn zone_name(zone: &Place, out: &mut Causes) {
     let name = zone.text();
     if name.is_empty() {
         return out.push(zone.invalid_as("", "timeZone must be nil or non-empty string"));
     }
-    let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'+');
-    let is_part = |part: &str| {
-        (1..=14).contains(&part.len())
-            && !part.starts_with('-')
-            && part != "."
-            && part != ".."
-            && part.bytes().all(letter)
-    };
-    if !name.split('/').all(is_part) {
-        return out.push(zone.invalid(&format!("unknown time zone {name}")));
-    }
     if name.eq_ignore_ascii_case("local") {
         let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         out.push(zone.invalid(detail));
+    }
+    if name != "Local" && time_zone(name).is_none() {
+        out.push(zone.invalid(&format!("unknown time zone {name}")));
     }
 }

@@ -5,7 +5,6 @@ mod indexes;
 mod job;
 mod job_spec;
 mod job_status;
-mod schedule;
 
 pub use cron_job::CronJob;
 pub use job::Job;
