@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::unverified::Unverified;
 use crate::pki::Identity;
 
 /// How long the other side may take to answer.
@@ -20,6 +21,7 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Opens connections.
 pub struct Dialer {
     kubelets: TlsConnector,
+    endpoints: TlsConnector,
 }
 
 // === impl Dialer ===
@@ -34,20 +36,40 @@ impl Dialer {
         }
         let (chain, key) = identity.to_der().map_err(|error| error.to_string())?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
+        let config = || {
+            ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())
+        };
+        let kubelets = config()?
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)
             .map_err(|error| error.to_string())?;
-        Ok(Dialer { kubelets: TlsConnector::from(Arc::new(config)) })
+        let endpoints = config()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unverified(Arc::clone(&provider))))
+            .with_no_client_auth();
+        Ok(Dialer { kubelets: Arc::new(kubelets).into(), endpoints: Arc::new(endpoints).into() })
     }
 
     /// A TLS connection to the kubelet at `address`, whose certificate has to name that address.
     pub async fn kubelet(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, Status> {
+        self.tls(&self.kubelets, address).await
+    }
+
+    /// A TLS connection to a pod, whose certificate may be any.
+    pub async fn endpoint(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>, Status> {
+        self.tls(&self.endpoints, address).await
+    }
+
+    async fn tls(
+        &self,
+        connector: &TlsConnector,
+        address: SocketAddr,
+    ) -> Result<TlsStream<TcpStream>, Status> {
         let stream = self.plain(address).await?;
         let name = ServerName::IpAddress(address.ip().into());
-        let handshake = tokio::time::timeout(DIAL_TIMEOUT, self.kubelets.connect(name, stream)).await;
+        let handshake = tokio::time::timeout(DIAL_TIMEOUT, connector.connect(name, stream)).await;
         handshake
             .map_err(|_| unreachable_at(address, "TLS handshake timed out"))?
             .map_err(|error| unreachable_at(address, &error.to_string()))

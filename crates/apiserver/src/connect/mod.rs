@@ -11,6 +11,7 @@ mod kubelet;
 mod log;
 mod proxy;
 mod streams;
+mod unverified;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use decapod_api::meta::GroupResource;
 use decapod_api::{Status, Value};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::dialer::is_refused;
@@ -29,6 +30,9 @@ pub async fn serve(
     request: http::Request<Incoming>,
 ) -> Result<Response, Status> {
     let named = Named::parse(&route.name)?;
+    if let Some(answer) = to_folder(route, &request)? {
+        return Ok(answer);
+    }
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let rest = if route.rest.is_empty() { "/" } else { &route.rest };
     let path = format!("{rest}{query}");
@@ -45,13 +49,35 @@ pub async fn serve(
     if is_refused(address.ip()) {
         return Err(Status::bad_request("address not allowed"));
     }
-    if named.scheme == "https" {
-        return Err(Status::bad_request(
-            "proxying by https is not supported: name the port without a scheme",
-        ));
+    let host = address.to_string();
+    match named.scheme {
+        "https" => {
+            let stream = server.dialer.endpoint(address).await?;
+            forward(server.env(), stream, request, &path, &host).await
+        }
+        _ => {
+            let stream = server.dialer.plain(address).await?;
+            forward(server.env(), stream, request, &path, &host).await
+        }
     }
-    let stream = server.dialer.plain(address).await?;
-    forward(server.env(), stream, request, &path, &address.to_string()).await
+}
+
+/// Sends readers of the root to the path with a slash, so that relative links lead to where they should (upstream's
+/// proxyRedirectsforRootPath).
+fn to_folder(route: &ResourceRoute, request: &http::Request<Incoming>) -> Result<Option<Response>, Status> {
+    let reads = matches!(*request.method(), http::Method::GET | http::Method::HEAD);
+    let upgrades = request.headers().contains_key(http::header::UPGRADE);
+    if !reads || upgrades || !route.rest.is_empty() || request.uri().path().ends_with('/') {
+        return Ok(None);
+    }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let folder = format!("{}/{query}", request.uri().path());
+    let empty = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+    let answer = http::Response::builder()
+        .status(http::StatusCode::MOVED_PERMANENTLY)
+        .header(http::header::LOCATION, folder)
+        .body(empty);
+    answer.map(Some).map_err(Status::internal)
 }
 
 impl<'a> Named<'a> {

@@ -205,3 +205,17 @@ fn owners(draft: &Value) -> Vec<Cause> {
     }
     causes
 }
+
+/// Sets the condition of this type. When it began to say so stays what it was while its status stays.
+pub fn set_condition(draft: &mut Value, mut condition: Value, now: &str) {
+    let conditions = draft.entry_at(&["status", "conditions"]).ensure_list();
+    let kind = condition.str_at(&["type"]).map(str::to_owned);
+    let old = conditions.iter_mut().find(|old| old.str_at(&["type"]).map(str::to_owned) == kind);
+    let since = old.as_ref().filter(|old| old.get("status") == condition.get("status"));
+    let since = since.and_then(|old| old.get("lastTransitionTime").cloned()).unwrap_or_else(|| now.into());
+    condition.set_at(&["lastTransitionTime"], since);
+    match old {
+        Some(old) => *old = condition,
+        None => conditions.push(condition),
+    }
+}

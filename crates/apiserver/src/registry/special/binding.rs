@@ -1,6 +1,6 @@
 //! binding: a pod gets its node (upstream's `BindingREST.assignPod`).
 
-use decapod_api::{Status, Value};
+use decapod_api::{Status, Value, value};
 use decapod_client::{Options, Reply};
 
 use super::created;
@@ -51,7 +51,8 @@ impl Registry {
             }
             draft.set_at(&["spec", "nodeName"], node);
             merge_annotations(&mut draft, &binding);
-            set_scheduled(&mut draft, &now);
+            let condition = value!({"type": "PodScheduled", "status": "True", "lastProbeTime": Value::Null});
+            meta::set_condition(&mut draft, condition, &now);
             Ok(Outcome::Put(draft))
         })
         .await?;
@@ -64,19 +65,5 @@ fn merge_annotations(draft: &mut Value, binding: &Value) {
         binding.at(&["metadata", "annotations"]).and_then(Value::as_map).iter().flat_map(|m| m.iter())
     {
         draft.set_at(&["metadata", "annotations", key], value.clone());
-    }
-}
-
-/// Sets the condition `PodScheduled` to true.
-fn set_scheduled(draft: &mut Value, now: &str) {
-    let conditions = draft.entry_at(&["status", "conditions"]).ensure_list();
-    let mut condition = Value::map();
-    condition.set_at(&["type"], "PodScheduled");
-    condition.set_at(&["status"], "True");
-    condition.set_at(&["lastTransitionTime"], now);
-    condition.set_at(&["lastProbeTime"], Value::Null);
-    match conditions.iter_mut().find(|c| c.str_at(&["type"]) == Some("PodScheduled")) {
-        Some(old) => *old = condition,
-        None => conditions.push(condition),
     }
 }

@@ -1,7 +1,7 @@
 //! eviction: a pod is deleted if its disruption budgets allow (upstream's `EvictionREST`).
 
 use decapod_api::selector::LabelSelector;
-use decapod_api::{Cause, Status, Value};
+use decapod_api::{Cause, Status, Value, value};
 use decapod_client::{Options, Reply};
 
 use super::created;
@@ -39,8 +39,28 @@ impl Registry {
         if needs_budget {
             self.take_from_budget(&pod, &draft, !options.dry_run.is_empty()).await?;
         }
+        if options.dry_run.is_empty() {
+            self.mark_disrupted(&pod).await?;
+        }
         self.end(context, &pod, &options).await?;
         Ok(created())
+    }
+
+    /// Says on the pod why it ends (upstream's addConditionAndDeletePod).
+    async fn mark_disrupted(&self, pod: &Target) -> Result<(), Status> {
+        let now = meta::timestamp(self.env.now());
+        let place = Target { subresource: "status".into(), ..pod.clone() };
+        self.guaranteed_update(&place, &Preconditions::default(), false, |current| {
+            let mut draft = current.draft.clone();
+            let condition = value!({
+                "type": "DisruptionTarget", "status": "True",
+                "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"
+            });
+            meta::set_condition(&mut draft, condition, &now);
+            Ok(Outcome::Put(draft))
+        })
+        .await?;
+        Ok(())
     }
 
     /// Counts the pod as disrupted in the one budget that covers it; 429 when none may be.
