@@ -2,18 +2,17 @@
 # A cluster of two nodes on this machine, each in namespaces of its own (network, mounts, processes, host name), for
 # upstream's suites and our own tests. Needs root.
 #
-#   cluster.sh up DIR [IMAGE.tar ...]   starts it, imports the archives on both nodes, prints the kubeconfig
+#   cluster.sh up DIR [IMAGE.tar ...]   starts it, imports the archives on both nodes, prints the kubeconfig; without
+#                                       archives it is all of the suite's images (images/build.sh)
 #   cluster.sh on DIR NODE COMMAND...   runs a command within a node ("one" or "two")
 #   cluster.sh down DIR                 takes it away and leaves nothing but DIR/*/decapod.log
 #
-# The nodes and this machine share a segment, 10.97.0.0/24: this machine is .1, node one .2, node two .3. It lies in a
-# network namespace of its own, so that no rule of this machine's sees it. DECAPOD is the binary, target/debug/decapod
-# unless it is set; SEGMENT is the first three numbers of another segment, NAME what names of it begin with.
+# The nodes and this machine share a segment, one of 10.97.0.0/16: this machine is .1, node one .2, node two .3. It lies
+# in a network namespace of its own, so that no rule of this machine's sees it. Names and segment follow from DIR, so
+# that there may be several; DIR/names says which they are. DECAPOD is the binary, target/debug/decapod unless it is set.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 DECAPOD=${DECAPOD:-$ROOT/target/debug/decapod}
-SEGMENT=${SEGMENT:-10.97.0}
-NAME=${NAME:-dct}
 NODES=(one two)
 
 die() {
@@ -23,10 +22,25 @@ die() {
 
 address() { case "$1" in one) echo "$SEGMENT.2" ;; two) echo "$SEGMENT.3" ;; esac; }
 
+# Finds names that nobody has, and writes them down: "down" takes away what is called so and nothing else.
+claim() {
+  local number attempt
+  number=$(printf %s "$DIR" | cksum | cut -d' ' -f1)
+  for attempt in $(seq 0 99); do
+    SEGMENT=10.97.$(((number + attempt) % 256))
+    NAME=dc$(((number + attempt) % 256))
+    # Making the namespace is the claim: it fails if another has the name.
+    if ip netns add "$NAME-lan" 2>/dev/null; then
+      printf 'NAME=%s\nSEGMENT=%s\n' "$NAME" "$SEGMENT" >"$DIR/names"
+      return
+    fi
+  done
+  die "no name is free"
+}
+
 # The switch: a bridge in a namespace, with a cable to this machine and one to each node.
 make_network() {
   local node
-  ip netns add "$NAME-lan"
   ip -n "$NAME-lan" link add lan type bridge
   ip -n "$NAME-lan" link set lan up
   ip link add "$NAME-host" type veth peer name host netns "$NAME-lan"
@@ -88,12 +102,15 @@ wait_ready() {
 
 up() {
   [ -x "$DECAPOD" ] || die "there is no $DECAPOD: cargo build --package decapod"
-  [ ! -e "$DIR/one/unshare.pid" ] || die "$DIR is in use: cluster.sh down $DIR"
-  local node image runtime=() runtime_dir
+  [ ! -e "$DIR/names" ] || die "$DIR is in use: cluster.sh down $DIR"
+  local node runtime=() runtime_dir importing=()
+  [ $# -gt 0 ] || mapfile -t images < <("$ROOT/conformance/images/build.sh")
+  [ $# -eq 0 ] || images=("$@")
   mkdir -p "$DIR"
   DIR=$(cd "$DIR" && pwd)
   runtime_dir=$("$ROOT/scripts/runtime.sh" 2>/dev/null)
   [ -z "$runtime_dir" ] || runtime=(--runtime-dir "$runtime_dir")
+  claim
   # Whatever fails, nothing half made stays.
   trap down EXIT
   make_network
@@ -107,10 +124,10 @@ up() {
     --server "https://$SEGMENT.2:6443" --token-file "$DIR/token" --cgroup-root "/kubepods-$NAME-two" "${runtime[@]}"
   wait_ready two
   for node in "${NODES[@]}"; do
-    for image in "$@"; do
-      on "$node" "$DECAPOD" images import --data-dir "$DIR/$node/data" "${runtime[@]}" "$image" >/dev/null
-    done
+    on "$node" "$DECAPOD" images import --data-dir "$DIR/$node/data" "${runtime[@]}" "${images[@]}" >/dev/null &
+    importing+=($!)
   done
+  for node in "${importing[@]}"; do wait "$node"; done
   trap - ERR EXIT
   echo "$DIR/kubeconfig"
 }
@@ -119,6 +136,7 @@ up() {
 # groups and files.
 down() {
   local node pid
+  [ -e "$DIR/names" ] || return 0
   for node in "${NODES[@]}"; do
     if pid=$(inner "$node") && [ -n "$pid" ]; then
       kill -KILL "$pid" 2>/dev/null || true
@@ -135,12 +153,14 @@ down() {
   done
   ip link delete "$NAME-host" 2>/dev/null || true
   ip netns delete "$NAME-lan" 2>/dev/null || true
-  rm -f "$DIR/kubeconfig" "$DIR/token"
+  rm -f "$DIR/kubeconfig" "$DIR/token" "$DIR/names"
 }
 
 [ $# -ge 2 ] || die "usage: cluster.sh up DIR [IMAGE.tar ...] | on DIR NODE COMMAND... | down DIR"
 ACTION=$1 DIR=$2
 shift 2
+# Shell assignments of NAME and SEGMENT.
+[ ! -e "$DIR/names" ] || . "$DIR/names"
 case "$ACTION" in
   up | on | down) "$ACTION" "$@" ;;
   *) die "unknown action $ACTION: up, on or down" ;;

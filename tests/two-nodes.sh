@@ -5,10 +5,10 @@
 
 IMAGES=$("$ROOT/conformance/images/build.sh" agnhost | grep -E '/agnhost-2[.]63.*tar$')
 AGNHOST=registry.k8s.io/e2e-test-images/agnhost:2.63.0
-export NAME=dctest SEGMENT=10.96.255
 cluster() { "$ROOT/conformance/cluster.sh" "$@"; }
 cleanup() { cluster down "$WORK/cluster"; }
 
+# What of the cluster is on this machine.
 machine() (
   set +e +o pipefail
   ip -o link | awk -F': ' '{print "link", $2}' | grep "$NAME"
@@ -22,6 +22,7 @@ machine() (
 began=$(date +%s%N)
 check "up" cluster up "$WORK/cluster" $IMAGES
 echo "two nodes with images: $((($(date +%s%N) - began) / 1000000)) ms"
+. "$WORK/cluster/names"
 export KUBECONFIG="$WORK/cluster/kubeconfig"
 k() { timeout 60 "$KUBECTL" "$@"; }
 expect "two nodes are ready" "one=True two=True" k get nodes -o 'jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}'

@@ -20,6 +20,8 @@ use crate::{NetworkError, at};
 
 /// How long until a route that the kernel refused is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How long the routes that are there count as known, whatever the nodes say: links come and go with their routes.
+const KNOWN: Duration = Duration::from_secs(60);
 
 /// Where the pods of other nodes are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,14 +116,14 @@ impl Routes {
 async fn follow(nodes: Informer<Node>, kernel: Kernel, config: NetworkConfig, own: String) {
     nodes.synced().await;
     let mut changes = nodes.subscribe();
-    let mut before = None;
+    let mut known: Option<(Peers, tokio::time::Instant)> = None;
     loop {
         let peers = Peers::of(&config, &own, &nodes.list());
         // Nodes' statuses change all the time; their addresses hardly ever.
         let mut good = true;
-        if before.as_ref() != Some(&peers) {
+        if !known.as_ref().is_some_and(|(before, at)| *before == peers && at.elapsed() < KNOWN) {
             good = apply(&kernel, &config, &peers);
-            before = good.then_some(peers);
+            known = good.then(|| (peers, tokio::time::Instant::now()));
         }
         let changed = async {
             if good {
