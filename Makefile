@@ -1,5 +1,5 @@
 # Two commands: `make up` starts a cluster, `make test` runs everything that CI runs.
-.PHONY: up down uninstall test test-full bench fmt lint
+.PHONY: up down uninstall test test-full bench bench-full fmt lint
 
 up: ## install what is missing, build, start a one-node cluster and wait until it is ready
 	scripts/up.sh
@@ -16,8 +16,14 @@ test: ## everything that CI runs; long counts in their small form
 test-full: ## the same with the long counts
 	DECAPOD_TEST_FULL=1 tests/run.sh
 
-bench: ## the store's figures; more to come
-	cargo run --release --package decapod-store --example store_bench
+bench: ## the figures of the API server and of a node beside upstream's, five minutes each; bench-full takes hours
+	bench/run.sh
+	bench/node.sh
+
+bench-full: ## the same with the long counts, and the engines that could stand in the place of our log
+	bench/run.sh --full
+	bench/node.sh --full
+	mkdir -p target/engines && cargo run --release --manifest-path bench/engines/Cargo.toml -- target/engines
 
 fmt: ## format the code
 	cargo fmt --all

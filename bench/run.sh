@@ -33,10 +33,9 @@ while (($#)); do
 done
 
 # Plugins that are on in upstream's server and not in ours; upstream is spared them.
-unlike=TaintNodesByCondition,PodSecurity,DefaultStorageClass,StorageObjectInUseProtection,PersistentVolumeClaimResize
-unlike+=,RuntimeClass,CertificateApproval,CertificateSigning,ClusterTrustBundleAttest,CertificateSubjectRestriction
-unlike+=,DefaultIngressClass,PodTopologyLabels,MutatingAdmissionPolicy,MutatingAdmissionWebhook
-unlike+=,ValidatingAdmissionPolicy,ValidatingAdmissionWebhook,ResourceQuota
+unlike=PodSecurity,CertificateApproval,CertificateSigning,CertificateSubjectRestriction,ClusterTrustBundleAttest
+unlike+=,PodTopologyLabels,MutatingAdmissionPolicy,MutatingAdmissionWebhook,ValidatingAdmissionPolicy
+unlike+=,ValidatingAdmissionWebhook,ResourceQuota
 port=$((20000 + RANDOM % 10000))
 
 say() { printf '%s\n' "$*" >&2; }
@@ -47,6 +46,7 @@ say "building (profile $profile)"
 cargo build --quiet --manifest-path "$root/Cargo.toml" --profile "$profile" -p decapod -p decapod-bench
 target=$(cargo metadata --manifest-path "$root/Cargo.toml" --format-version 1 --no-deps | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
 [[ $profile == dev ]] && built=$target/debug || built=$target/$profile
+(cd "$root/bench/clientgo" && CGO_ENABLED=0 GOWORK=off go build -trimpath -o "$target/bench-clientgo" .)
 { read -r kubectl && read -r apiserver && read -r etcd; } < <("$upstream/build.sh" kubectl kube-apiserver etcd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/decapod-bench.XXXXXX")
 results=${results:-$work/results}
@@ -101,6 +101,12 @@ load() { # further arguments
 		--objects "$objects" --rate "$rate" --more "$more" ${rows:+--rows "$rows"} "$@"
 }
 
+# Upstream's own client, on the pods that are there by now.
+clientgo() {
+	taskset -c 1 "$target/bench-clientgo" -side "$side" -pids "$dir/pids" -results "$results" -port "$port" \
+		-cert "$dir/bench.crt" -key "$dir/bench.key" -seconds "$seconds" -objects "$objects"
+}
+
 # === the two sides ===
 
 life() { # one life of one side: what it is asked, in order
@@ -114,6 +120,7 @@ life() { # one life of one side: what it is asked, in order
 	prepare
 	[[ -n $rows ]] || bench idle --row "at rest, empty" --seconds "$idle"
 	load
+	[[ -n $rows ]] || clientgo
 	[[ -n $rows ]] || bench idle --row "at rest after all this" --seconds 5
 	[[ $side != decapod ]] || admin_list >"$work/list.json"
 	stop_all

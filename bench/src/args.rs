@@ -24,6 +24,8 @@ pub enum Command {
     Idle(Idle),
     /// Create, get, list, watch and patch pods
     Requests(Requests),
+    /// Start pods on a node
+    PodStart(PodStart),
     /// Serve FILE over TLS as fast as memory can be copied: what a list is held against
     Copy(Copy),
     /// Put the figures of both sides together
@@ -114,6 +116,34 @@ pub struct Requests {
     /// The rows; without, all of them
     #[arg(long, value_delimiter = ',')]
     pub rows: Vec<String>,
+}
+
+/// Arguments of `pod-start`.
+#[derive(Arguments)]
+pub struct PodStart {
+    #[command(flatten)]
+    pub place: Place,
+    /// The port
+    #[arg(long)]
+    pub port: u16,
+    /// The client's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub cert: PathBuf,
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// The name of the row
+    #[arg(long)]
+    pub row: String,
+    /// An image that is on the node and has `sleep`
+    #[arg(long)]
+    pub image: String,
+    /// On the node's own network
+    #[arg(long)]
+    pub host_network: bool,
+    /// How many pods, one after the other
+    #[arg(long, default_value_t = 15)]
+    pub count: usize,
 }
 
 /// Arguments of `copy`.

@@ -61,6 +61,7 @@ async fn run(command: Command) -> Result<(), Error> {
         Command::Ready(args) => rows::ready::run(&args).await,
         Command::Idle(args) => rows::idle::run(&args).await,
         Command::Requests(args) => rows::requests(&env, &args).await,
+        Command::PodStart(args) => rows::pod_start::run(&env, &args).await,
         Command::Copy(args) => copy::run(&env, &args).await,
         Command::Table(args) => table::run(&args),
     }

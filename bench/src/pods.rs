@@ -8,6 +8,9 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGEN
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
 
+use crate::Error;
+use crate::connection::Connection;
+
 /// What is asked for most: the namespace of these pods.
 pub const NAMESPACE: &str = "bench";
 /// The annotation that a watched change carries: when it was sent, in nanoseconds, in [`SENT_DIGITS`] digits.
@@ -86,8 +89,25 @@ pub fn get(path: &str, encoding: Encoding) -> Ask {
 
 /// Makes pod `n`.
 pub fn create(n: u64, namespace: &str) -> Ask {
-    let path = format!("/api/v1/namespaces/{namespace}/pods");
-    request(Method::POST, &path, Encoding::Json, Some("application/json"), pod(n, namespace).into())
+    post(&format!("/api/v1/namespaces/{namespace}/pods"), pod(n, namespace))
+}
+
+/// Makes what `body` says.
+pub fn post(path: &str, body: String) -> Ask {
+    request(Method::POST, path, Encoding::Json, Some("application/json"), body.into())
+}
+
+/// Removes an object.
+pub fn delete(path: &str) -> Ask {
+    request(Method::DELETE, path, Encoding::Json, None, Bytes::new())
+}
+
+/// The revision of the list at `path`.
+pub async fn revision(connection: &mut Connection, path: &str) -> Result<String, Error> {
+    let (_, body) = connection.whole(get(path, Encoding::Json)).await?;
+    let text = String::from_utf8_lossy(&body);
+    let found = text.split("\"resourceVersion\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    found.map(str::to_owned).ok_or_else(|| Error::Server("a list has no resourceVersion".into()))
 }
 
 /// Changes pod `n` by a patch of the strategic kind.

@@ -48,9 +48,10 @@ impl Bench<'_> {
         for _ in 0..self.args.watchers {
             let mut connection = self.place.target.connect(&scope, Http::Two).await?;
             // Changes from now on only: what is there first is of no interest.
+            let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods?limit=1");
             let path = format!(
                 "/api/v1/namespaces/{NAMESPACE}/pods?watch=true&allowWatchBookmarks=true&resourceVersion={}",
-                self.revision(&mut connection).await?
+                pods::revision(&mut connection, &pods).await?
             );
             let body = connection.send(pods::get(&path, encoding)).await?.into_body();
             scope.spawn("watcher", watcher(connection, body, encoding, seen.clone()));
@@ -127,15 +128,6 @@ impl Bench<'_> {
     /// How many changes are made at the fixed rate.
     fn changes(&self) -> u64 {
         (self.args.rate as f64 * self.args.seconds) as u64
-    }
-
-    /// The newest revision of the pods.
-    async fn revision(&self, connection: &mut Connection) -> Result<String, Error> {
-        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods?limit=1");
-        let (_, body) = connection.whole(pods::get(&path, Encoding::Json)).await?;
-        let text = String::from_utf8_lossy(&body);
-        let found = text.split("\"resourceVersion\":\"").nth(1).and_then(|rest| rest.split('"').next());
-        found.map(str::to_owned).ok_or_else(|| Error::Server("a list has no resourceVersion".into()))
     }
 }
 
