@@ -77,11 +77,11 @@ for websockets in true false; do
   same "input ends" "5" bash -c "printf hello | timeout 20 '$KUBECTL' exec -i '$pod' -- wc -c"
   refuses "a container that is not there" "container nope is not valid" k exec "$pod" -c nope -- true
   refuses "a command that is not there" "no such file" k exec "$pod" -- /nope
-  # A terminal's stdin has no end here: containerd drops what a terminal shows after that.
+  # Its stdin stays open: a terminal's output is cut off by containerd where its input ends, and `script` passes an end on.
   mkfifo "$WORK/stdin.$websockets"
   exec 9<>"$WORK/stdin.$websockets"
-  expect "exec on a terminal" "tty" script -qec "timeout 20 '$KUBECTL' exec -it '$pod' -- echo tty" /dev/null <&9
-  expect "the size of a terminal" "24 100" script -qec "stty rows 24 cols 100; timeout 20 '$KUBECTL' exec -it '$pod' -- sh -c 'sleep 0.5; stty size'" /dev/null <&9
+  expect "exec on a terminal" "tty" timeout 20 script -qec "'$KUBECTL' exec -it '$pod' -- echo tty" /dev/null <&9
+  expect "the size of a terminal" "24 100" timeout 20 script -qec "stty rows 24 cols 100; '$KUBECTL' exec -it '$pod' -- sh -c 'sleep 0.5; stty size'" /dev/null <&9
   exec 9>&-
 done
 unset KUBECTL_REMOTE_COMMAND_WEBSOCKETS
