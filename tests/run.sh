@@ -14,9 +14,14 @@ stage() {
   echo "=== $name: $((SECONDS - began)) s"
 }
 
-# They build the program as well, which the stages after them run.
+# They build the programs as well, which the stages after them run.
 unit_tests() {
-  DECAPOD_API_TESTDATA=$(cargo xtask testdata) cargo test --workspace --features decapod-api/testdata
+  cargo test --workspace
+}
+
+# Our codecs, small languages and patches against upstream's own Go code.
+oracle() {
+  DECAPOD_ORACLE=$(conformance/upstream/build.sh oracle) DECAPOD_API_TESTDATA=$(cargo xtask testdata) tests/oracle.sh
 }
 
 packages() {
@@ -25,7 +30,7 @@ packages() {
 
 # Upstream's programs first: they are built once and kept.
 upstream() {
-  conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler agnhost >/dev/null
+  conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler agnhost oracle >/dev/null
   scripts/runtime.sh >/dev/null
   conformance/images/build.sh agnhost busybox >/dev/null
 }
@@ -36,6 +41,7 @@ stage "format" cargo fmt --all --check
 stage "schema facts are fresh" cargo xtask schema --check
 stage "house rules" cargo xtask tidy
 stage "unit and property tests" unit_tests
+stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
 stage "API server beside upstream's" tests/beside-upstream.sh
 stage "crash: kill -9 of the API server" tests/crash.sh

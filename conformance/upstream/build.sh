@@ -39,10 +39,13 @@ resource-consumer        kubernetes  k8s.io/kubernetes                    k8s.io
 consume-cpu              kubernetes  k8s.io/kubernetes                    k8s.io/kubernetes/test/images/resource-consumer/consume-cpu
 regression-issue-74839   kubernetes  k8s.io/kubernetes                    k8s.io/kubernetes/test/images/regression-issue-74839
 sample-apiserver         kubernetes  k8s.io/kubernetes                    k8s.io/sample-apiserver
+oracle                   ../oracle   k8s.io/api                           decapod/conformance/oracle
 '
 
+# What is ours changes without a version, so its sources are part of the name.
 version_of() { # folder, module
 	awk -v module="$2" '{ sub(/^require /, "") } $1 == module && $2 ~ /^v/ { print $2; exit }' "$here/$1/go.mod"
+	[[ $1 != ../* ]] || cat "$here/$1"/go.* "$here/$1"/*.go | sha256sum | head -c 12
 }
 
 # What upstream's release builds set, so that version endpoints and the tests
@@ -74,7 +77,7 @@ provide() { # name
 	local name folder module package version path started
 	read -r name folder module package < <(awk -v name="$1" '$1 == name' <<<"$programs") ||
 		{ echo "build.sh: no program is named $1" >&2 && return 2; }
-	version=$(version_of "$folder" "$module")
+	version=$(version_of "$folder" "$module" | paste -sd -)
 	path=$bin/$name-$version
 	if [[ ! -x $path ]]; then
 		mkdir -p "$bin"

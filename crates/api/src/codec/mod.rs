@@ -8,6 +8,7 @@ pub mod json;
 pub mod protobuf;
 mod scan;
 mod slots;
+mod text;
 pub mod time;
 pub mod yaml;
 

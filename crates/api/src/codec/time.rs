@@ -13,7 +13,29 @@ pub struct Instant {
 /// The first second of year 1, which is Go's zero time.
 pub const ZERO_SECONDS: i64 = -62_135_596_800;
 
+/// What a draft holds for Go's zero time, which JSON writes as null: as a `Time`.
+pub const ZERO_TEXT: &str = "0001-01-01T00:00:00Z";
+/// The same of a `MicroTime`.
+pub const ZERO_MICROS_TEXT: &str = "0001-01-01T00:00:00.000000Z";
+
+/// Whether this is Go's zero time.
+pub fn is_zero_text(text: &str) -> bool {
+    matches!(text, ZERO_TEXT | ZERO_MICROS_TEXT)
+}
+
 const DAY_SECONDS: i64 = 86_400;
+
+/// Why a time is refused that has no text in the API's form. Upstream writes a text that nobody can read.
+pub const UNWRITABLE: &str = "year outside of range [0,9999]";
+
+// === impl Instant ===
+
+impl Instant {
+    /// Whether its year, in UTC, has four digits.
+    pub fn is_writable(&self) -> bool {
+        (-62_167_219_200..253_402_300_800).contains(&self.seconds)
+    }
+}
 
 /// The canonical text of a `Time`: `2026-01-02T03:04:05Z`.
 pub fn seconds_text(instant: Instant) -> String {
@@ -32,50 +54,12 @@ pub fn micros_text(instant: Instant) -> String {
 
 /// Reads RFC 3339 with any offset and fraction; the error is in Go's words.
 pub fn parse(text: &str) -> Result<Instant, String> {
-    let refuse = |why: &str| format!("parsing time {text:?}{why}");
-    let malformed = || refuse(" as \"2006-01-02T15:04:05Z07:00\": cannot parse");
-    let bytes = text.as_bytes();
-    let number = |range: std::ops::Range<usize>| -> Option<i64> {
-        let digits = bytes.get(range)?;
-        digits.iter().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
-    };
-    let mark = |at: usize, mark: u8| bytes.get(at) == Some(&mark);
-    if !(mark(4, b'-') && mark(7, b'-') && mark(10, b'T') && mark(13, b':') && mark(16, b':')) {
-        return Err(malformed());
-    }
-    let read = || {
-        Some((
-            number(0..4)?,
-            number(5..7)?,
-            number(8..10)?,
-            number(11..13)?,
-            number(14..16)?,
-            number(17..19)?,
-        ))
-    };
-    let (year, month, day, hour, minute, second) = read().ok_or_else(malformed)?;
-    let ranges = [
-        (1..=12, month, ": month out of range"),
-        (1..=days_in(year, month), day, ": day out of range"),
-        (0..=23, hour, ": hour out of range"),
-        (0..=59, minute, ": minute out of range"),
-        (0..=59, second, ": second out of range"),
-    ];
-    if let Some((_, _, why)) = ranges.into_iter().find(|(range, n, _)| !range.contains(n)) {
-        return Err(refuse(why));
-    }
-    let (nanos, zone_at) = fraction(bytes, 19).ok_or_else(malformed)?;
-    let offset_seconds = match &bytes[zone_at..] {
-        [b'Z'] => 0,
-        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
-            let hours = number(zone_at + 1..zone_at + 3).filter(|n| *n < 24).ok_or_else(malformed)?;
-            let minutes = number(zone_at + 4..zone_at + 6).filter(|n| *n < 60).ok_or_else(malformed)?;
-            (hours * 60 + minutes) * if *sign == b'+' { 60 } else { -60 }
-        }
-        _ => return Err(malformed()),
-    };
-    let seconds = days_from_civil(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
-    Ok(Instant { seconds: seconds - offset_seconds, nanos })
+    Parser { text, rest: text, layout: "2006-01-02T15:04:05Z07:00" }.parse(false)
+}
+
+/// The same with exactly six digits of a fraction, which upstream's `MicroTime` wants.
+pub fn parse_micros(text: &str) -> Result<Instant, String> {
+    Parser { text, rest: text, layout: "2006-01-02T15:04:05.000000Z07:00" }.parse(true)
 }
 
 /// Whether `text` is a `Time` in canonical form.
@@ -83,15 +67,181 @@ pub fn is_canonical(text: &str) -> bool {
     text.len() == 20 && text.ends_with('Z') && parse(text).is_ok()
 }
 
-/// The nanoseconds of the fraction at `at`, if there is one, and where it ends.
-fn fraction(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
-    if bytes.get(at) != Some(&b'.') {
-        return Some((0, at));
+/// Reads as Go's `time.Parse` does, with its freedoms: an hour of one digit, a comma before the fraction.
+struct Parser<'t> {
+    text: &'t str,
+    rest: &'t str,
+    layout: &'static str,
+}
+
+/// Why an element was refused: it is none, or it is out of range.
+enum Refused {
+    Form,
+    Range(&'static str),
+}
+
+// === impl Parser ===
+
+impl Parser<'_> {
+    fn parse(mut self, micros: bool) -> Result<Instant, String> {
+        let year = self.element("2006", Parser::year)?;
+        self.mark("-")?;
+        let month = self.number("01", true, 1..=12, "month")?;
+        self.mark("-")?;
+        let day = self.number("02", true, 0..=99, "day")?;
+        self.mark("T")?;
+        let hour = self.number("15", false, 0..=23, "hour")?;
+        self.mark(":")?;
+        let minute = self.number("04", true, 0..=59, "minute")?;
+        self.mark(":")?;
+        let second = self.number("05", true, 0..=59, "second")?;
+        let nanos = match micros {
+            true => self.element(".000000", |parser| parser.fraction(7))?,
+            false => self.element("05", Parser::any_fraction)?,
+        };
+        let offset_seconds = self.element("Z07:00", Parser::offset)?;
+        if !self.rest.is_empty() {
+            return Err(self.range(&format!(": extra text: {}", quote(self.rest))));
+        }
+        if !(1..=days_in(year, month)).contains(&day) {
+            return Err(self.range(": day out of range"));
+        }
+        let seconds = days_from_civil(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
+        let instant = Instant { seconds: seconds - offset_seconds, nanos: nanos as u32 };
+        if instant.is_writable() { Ok(instant) } else { Err(UNWRITABLE.to_owned()) }
     }
-    let digits = bytes[at + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
-    let nanos =
-        (0..9).fold(0, |n, i| n * 10 + if i < digits { u32::from(bytes[at + 1 + i] - b'0') } else { 0 });
-    (digits > 0).then_some((nanos, at + 1 + digits))
+
+    fn range(&self, why: &str) -> String {
+        format!("parsing time {}{why}", quote(self.text))
+    }
+
+    fn malformed(&self, found: &str, element: &str) -> String {
+        let (text, layout) = (quote(self.text), quote(self.layout));
+        format!("parsing time {text} as {layout}: cannot parse {} as {}", quote(found), quote(element))
+    }
+
+    fn mark(&mut self, mark: &'static str) -> Result<(), String> {
+        self.rest = self.rest.strip_prefix(mark).ok_or_else(|| self.malformed(self.rest, mark))?;
+        Ok(())
+    }
+
+    /// One element of the layout.
+    fn element(
+        &mut self,
+        element: &'static str,
+        read: impl Fn(&mut Self) -> Result<i64, Refused>,
+    ) -> Result<i64, String> {
+        let before = self.rest;
+        read(self).map_err(|refused| match refused {
+            Refused::Form => self.malformed(before, element),
+            Refused::Range(what) => self.range(&format!(": {what} out of range")),
+        })
+    }
+
+    fn number(
+        &mut self,
+        element: &'static str,
+        two_digits: bool,
+        range: std::ops::RangeInclusive<i64>,
+        what: &'static str,
+    ) -> Result<i64, String> {
+        self.element(element, |parser| {
+            let number = parser.digits(two_digits)?;
+            if range.contains(&number) { Ok(number) } else { Err(Refused::Range(what)) }
+        })
+    }
+
+    /// A number of two digits, or of one where that is allowed.
+    fn digits(&mut self, two: bool) -> Result<i64, Refused> {
+        let digit = |at: usize| self.rest.as_bytes().get(at).filter(|b| b.is_ascii_digit());
+        let length = match (digit(0), digit(1)) {
+            (Some(_), Some(_)) => 2,
+            (Some(_), None) if !two => 1,
+            _ => return Err(Refused::Form),
+        };
+        self.take(length)
+    }
+
+    /// The next `length` bytes as a number, which may have a sign.
+    fn take(&mut self, length: usize) -> Result<i64, Refused> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(Refused::Form)?;
+        let number = taken.parse().map_err(|_| Refused::Form)?;
+        self.rest = rest;
+        Ok(number)
+    }
+
+    fn year(&mut self) -> Result<i64, Refused> {
+        let digit = self.rest.starts_with(|c: char| c.is_ascii_digit());
+        if digit { self.take(4) } else { Err(Refused::Form) }
+    }
+
+    /// A fraction of as many digits as there are, if there is one.
+    fn any_fraction(&mut self) -> Result<i64, Refused> {
+        match self.rest.strip_prefix(['.', ',']) {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
+                self.fraction(1 + rest.bytes().take_while(u8::is_ascii_digit).count())
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// The nanoseconds of a fraction of `bytes` bytes, its point included; what is finer is dropped.
+    fn fraction(&mut self, bytes: usize) -> Result<i64, Refused> {
+        let (fraction, rest) = self.rest.split_at_checked(bytes).ok_or(Refused::Form)?;
+        let digits = fraction.strip_prefix(['.', ',']).ok_or(Refused::Form)?;
+        let digits = &digits[..digits.len().min(9)];
+        let number: i64 = digits.parse().map_err(|_| Refused::Form)?;
+        if number < 0 {
+            return Err(Refused::Range("fractional second"));
+        }
+        self.rest = rest;
+        Ok(number * 10i64.pow(9 - digits.len() as u32))
+    }
+
+    /// The seconds that the clock of the offset is ahead.
+    fn offset(&mut self) -> Result<i64, Refused> {
+        if let Some(rest) = self.rest.strip_prefix('Z') {
+            self.rest = rest;
+            return Ok(0);
+        }
+        let bytes = self.rest.as_bytes();
+        if bytes.len() < 6 || bytes[3] != b':' {
+            return Err(Refused::Form);
+        }
+        let two = |at: usize| -> Result<i64, Refused> {
+            let digits = bytes[at..at + 2].iter();
+            let number =
+                digits.fold(Some(0), |n, b| Some(n? * 10 + i64::from(b.is_ascii_digit().then(|| b - b'0')?)));
+            number.ok_or(Refused::Form)
+        };
+        let (hours, minutes) = (two(1)?, two(4)?);
+        if hours > 24 {
+            return Err(Refused::Range("time zone offset hour"));
+        }
+        if minutes > 60 {
+            return Err(Refused::Range("time zone offset minute"));
+        }
+        let sign = match bytes[0] {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return Err(Refused::Form),
+        };
+        self.rest = self.rest.get(6..).ok_or(Refused::Form)?;
+        Ok(sign * (hours * 60 + minutes) * 60)
+    }
+}
+
+/// As Go's package `time` quotes: bytes outside of ASCII in hexadecimal.
+fn quote(text: &str) -> String {
+    let mut out = String::from("\"");
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            0x20..0x80 => out.push(char::from(byte)),
+            _ => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out + "\""
 }
 
 fn days_in(year: i64, month: i64) -> i64 {
@@ -142,6 +292,14 @@ mod tests {
         }
         let micro = parse("2026-01-02T03:04:05.6000074Z").unwrap();
         assert_eq!(micros_text(micro), "2026-01-02T03:04:05.600007Z");
+        assert_eq!(
+            parse_micros("2026-01-02T03:04:05.600007Z").unwrap(),
+            Instant { nanos: 600_007_000, ..micro }
+        );
+        assert_eq!(
+            parse_micros("2026-01-02T03:04:05Z").unwrap_err(),
+            "parsing time \"2026-01-02T03:04:05Z\" as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse \"Z\" as \".000000\""
+        );
     }
 
     #[test]
@@ -157,6 +315,7 @@ mod tests {
             "2026-01-01T00:00:60Z",
             "2026-01-01t00:00:00z",
             "2026-01-01T00:00:00+0200",
+            "2026-1-01T00:00:00Z",
             "2026-01-01T00:00:00.Z",
             "2026-01-01T00:00:00Z ",
         ];

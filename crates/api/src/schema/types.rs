@@ -1,5 +1,6 @@
 //! Types, fields and shapes.
 
+use crate::codec::time;
 use crate::meta::Text;
 use crate::value::{Str, Value};
 
@@ -299,7 +300,12 @@ impl Field {
             Omit::Empty => value.is_empty(),
             _ => value.is_null(),
         };
-        !absent && (self.pointer || !matches!(self.shape, Shape::Struct(_)) || !value.is_empty())
+        let zero = match (&self.shape, value) {
+            (Shape::Struct(_), value) => value.is_empty(),
+            (Shape::Time | Shape::MicroTime, Value::String(text)) => time::is_zero_text(text),
+            _ => false,
+        };
+        !absent && (self.pointer || !zero)
     }
 }
 

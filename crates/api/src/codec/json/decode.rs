@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::path::Path;
 use super::reader::Reader;
-use crate::codec::{DecodeError, Decoded, FieldValidation, MAX_DEPTH, TypeMeta, base64, finish, time};
+use crate::codec::{DecodeError, Decoded, FieldValidation, MAX_DEPTH, TypeMeta, base64, finish, text, time};
 use crate::quantity::Quantity;
 use crate::schema::{SchemaOr, Shape, Type, TypeId, TypeRef};
 use crate::value::{Map, Str, Value};
@@ -11,72 +12,52 @@ use crate::value::{Map, Str, Value};
 /// Upstream stops collecting there.
 const MAX_REPORTED: usize = 100;
 
+/// What Go calls the struct that it reads the kind of a body into.
+const TYPE_META: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
 type Read<T> = Result<T, DecodeError>;
 
 /// Decodes an object of a known type.
 pub fn decode(body: &[u8], ty: TypeRef, validation: FieldValidation) -> Read<Decoded> {
-    let text = text_of(body);
+    let text = text::of_bytes(body);
     let mut decoder = Decoder::new(&text, Some(ty), validation);
-    let draft = match decoder.reader.peek()? {
-        b'{' => decoder.fields(ty.ty, &Path::Root)?,
-        found => {
-            let value = describe(found);
-            let place = "value".to_owned();
-            return Err(DecodeError::Type { value, place, want: ty.ty.name.to_string() });
-        }
-    };
-    decoder.reader.end()?;
+    let draft = decoder.object(ty.ty).map_err(|error| syntax_first(error, body))?;
     finish(draft, decoder.reported, validation)
 }
 
 /// Decodes any JSON, without a schema; duplicate fields are reported.
 pub fn decode_any(body: &[u8], validation: FieldValidation) -> Read<Decoded> {
-    let text = text_of(body);
+    let text = text::of_bytes(body);
     let mut decoder = Decoder::new(&text, None, validation);
-    let draft = decoder.any(&Path::Root)?;
-    decoder.reader.end()?;
+    let draft =
+        decoder.whole(|decoder| decoder.any(&Path::Root)).map_err(|error| syntax_first(error, body))?;
     finish(draft, decoder.reported, validation)
 }
 
 /// Reads the kind that a body says it is, and nothing else.
 pub fn type_meta(body: &[u8]) -> Read<TypeMeta> {
-    let text = text_of(body);
-    let mut decoder = Decoder::new(&text, None, FieldValidation::Ignore);
+    let text = text::of_bytes(body);
+    let meta = read_type_meta(&text).map_err(|error| syntax_first(error, body));
+    meta.map_err(|error| DecodeError::Syntax(format!("couldn't get version/kind; json parse error: {error}")))
+}
+
+fn read_type_meta(text: &str) -> Read<TypeMeta> {
+    let mut decoder = Decoder::new(text, None, FieldValidation::Ignore);
     let mut meta = TypeMeta::default();
-    let refuse = |error: DecodeError| {
-        DecodeError::Syntax(format!("couldn't get version/kind; json parse error: {error}"))
-    };
-    if decoder.reader.peek().map_err(refuse)? != b'{' {
-        let value = describe(text.trim_start().as_bytes()[0]);
-        let want = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
-        let place = "value".to_owned();
-        return Err(refuse(DecodeError::Type { value, place, want: want.to_owned() }));
-    }
-    decoder.reader.open();
-    let mut first = true;
-    while let Some(key) = decoder.reader.key(first).map_err(refuse)? {
-        first = false;
-        let field = match &*key {
-            "apiVersion" => &mut meta.api_version,
-            "kind" => &mut meta.kind,
-            _ => {
-                decoder.skip().map_err(refuse)?;
-                continue;
-            }
-        };
-        match decoder.value(&Shape::String, &Path::Root.key(&key)).map_err(refuse)? {
-            Value::String(text) => *field = text.into_string(),
-            _ => field.clear(),
-        }
-    }
-    decoder.reader.end().map_err(refuse)?;
+    decoder.whole(|decoder| decoder.type_meta(&mut meta))?;
     Ok(meta)
 }
 
-/// Invalid UTF-8 is replaced, as in Go.
-fn text_of(body: &[u8]) -> Cow<'_, str> {
-    // The strict check is much the faster one.
-    std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
+/// Upstream looks for errors of syntax in the whole text before it looks at any type, and does so byte by byte: its
+/// messages show a byte past ASCII as if it were a character.
+fn syntax_first(error: DecodeError, body: &[u8]) -> DecodeError {
+    let latin: String = body.iter().map(|byte| char::from(*byte)).collect();
+    let mut decoder = Decoder::new(&latin, None, FieldValidation::Ignore);
+    match decoder.skip().and_then(|()| decoder.reader.end()) {
+        Err(syntax) => syntax,
+        Ok(()) => error,
+    }
 }
 
 /// The map of entries in any order, and the keys that came twice.
@@ -94,42 +75,9 @@ struct Decoder<'a> {
     owner: &'a str,
     reporting: bool,
     reported: Vec<String>,
+    /// The first value of a wrong type: upstream goes on, for an error of a type's own decoder comes first.
+    mismatched: Option<DecodeError>,
     depth: usize,
-}
-
-/// Where the decoder is, from the inside out.
-enum Path<'p> {
-    Root,
-    Key(&'p Path<'p>, &'p str),
-    Index(&'p Path<'p>, usize),
-}
-
-// === impl Path ===
-
-impl<'p> Path<'p> {
-    fn key(&'p self, key: &'p str) -> Path<'p> {
-        Path::Key(self, key)
-    }
-
-    /// As strict decoding names it: `spec.containers[0].name`.
-    fn full(&self) -> String {
-        match self {
-            Path::Root => String::new(),
-            Path::Key(Path::Root, key) => (*key).to_owned(),
-            Path::Key(parent, key) => format!("{}.{key}", parent.full()),
-            Path::Index(parent, index) => format!("{}[{index}]", parent.full()),
-        }
-    }
-
-    /// As Go's type errors name it: `spec.containers.name`.
-    fn names(&self) -> String {
-        match self {
-            Path::Root => String::new(),
-            Path::Key(Path::Root, key) => (*key).to_owned(),
-            Path::Key(parent, key) => format!("{}.{key}", parent.names()),
-            Path::Index(parent, _) => parent.names(),
-        }
-    }
 }
 
 // === impl Decoder ===
@@ -137,24 +85,45 @@ impl<'p> Path<'p> {
 impl<'a> Decoder<'a> {
     fn new(text: &'a str, root: Option<TypeRef<'a>>, validation: FieldValidation) -> Decoder<'a> {
         let reporting = validation != FieldValidation::Ignore;
-        Decoder { reader: Reader::new(text), root, owner: "", reporting, reported: Vec::new(), depth: 0 }
+        let reader = Reader::new(text);
+        Decoder { reader, root, owner: "", reporting, reported: Vec::new(), mismatched: None, depth: 0 }
     }
 
     fn report(&mut self, what: &str, path: &Path) {
         if self.reporting && self.reported.len() < MAX_REPORTED {
-            let line = format!("{what} {:?}", path.full());
+            let line = format!("{what} {}", text::quote(&path.full()));
             if !self.reported.contains(&line) {
                 self.reported.push(line);
             }
         }
     }
 
-    fn mismatch<T>(&self, value: String, shape: &Shape, path: &Path) -> Read<T> {
+    /// Notes that the value that was just read is of the wrong type, and leaves it out.
+    fn mismatch(&mut self, value: String, shape: &Shape, path: &Path) -> Read<Value> {
+        let error = self.wrong(value, shape, path);
+        match shape {
+            // These decode themselves in Go.
+            Shape::Time | Shape::MicroTime | Shape::IntOrString => Err(error),
+            _ => {
+                self.mismatched.get_or_insert(error);
+                Ok(Value::Null)
+            }
+        }
+    }
+
+    fn wrong(&self, value: String, shape: &Shape, path: &Path) -> DecodeError {
         let place = match path {
             Path::Root => "value".to_owned(),
-            _ => format!("struct field {}.{}", self.owner, path.names()),
+            _ => format!("struct field {}.{}", self.owner, path.names(self.root.map(|root| root.schema))),
         };
-        Err(DecodeError::Type { value, place, want: self.go_type(shape) })
+        DecodeError::Type { value, place, want: self.go_type(shape) }
+    }
+
+    /// The whole text.
+    fn whole(&mut self, read: impl FnOnce(&mut Self) -> Read<Value>) -> Read<Value> {
+        let draft = read(self)?;
+        self.reader.end()?;
+        self.mismatched.take().map_or(Ok(draft), Err)
     }
 
     fn go_type(&self, shape: &Shape) -> String {
@@ -164,6 +133,7 @@ impl<'a> Decoder<'a> {
             Shape::Int64 => "int64".to_owned(),
             Shape::Float => "float64".to_owned(),
             Shape::Bytes => "[]uint8".to_owned(),
+            Shape::Any => "interface {}".to_owned(),
             Shape::List(of) | Shape::Wrapped(of) => format!("[]{}", self.go_type(of)),
             Shape::Map(of) => format!("map[string]{}", self.go_type(of)),
             Shape::Struct(id) | Shape::SchemaOr(_, id) => match self.root {
@@ -201,10 +171,10 @@ impl<'a> Decoder<'a> {
                 }
             }
             (Shape::String, b'"') => self.text(),
-            (Shape::Bytes | Shape::Time | Shape::MicroTime | Shape::IntOrString, b'"') => {
-                self.formatted(shape)
-            }
-            (Shape::IntOrString, b'-' | b'0'..=b'9') => self.int(&Shape::Int32, path),
+            (Shape::Time | Shape::MicroTime | Shape::IntOrString, b'"') => self.formatted(shape),
+            (Shape::Bytes, b'"') => self.bytes(),
+            (Shape::Bytes, b'[') => self.byte_list(path),
+            (Shape::IntOrString, _) => self.int_or_string(path),
             (Shape::Quantity, _) => self.quantity(first),
             (Shape::Raw | Shape::FieldsV1 | Shape::Json, _) => self.opaque(path),
             (Shape::Any, _) => self.any(path),
@@ -212,7 +182,10 @@ impl<'a> Decoder<'a> {
             (Shape::List(of) | Shape::Wrapped(of), b'[') => self.list(of, path),
             (Shape::Map(of), b'{') => self.map(of, path),
             (Shape::SchemaOr(or, id), _) => self.schema_or(*or, *id, first, path),
-            _ => self.mismatch(describe(first), shape, path),
+            _ => {
+                self.skip()?;
+                self.mismatch(describe(first), shape, path)
+            }
         }
     }
 
@@ -240,17 +213,57 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// A number, or whatever else Go then says is none.
+    fn int_or_string(&mut self, path: &Path) -> Read<Value> {
+        let before = self.mismatched.take();
+        let value = self.value(&Shape::Int32, path)?;
+        match std::mem::replace(&mut self.mismatched, before) {
+            Some(error) => Err(error),
+            None => Ok(value),
+        }
+    }
+
     /// A string that has to have a form.
     fn formatted(&mut self, shape: &Shape) -> Read<Value> {
         let text = self.reader.string()?;
         let parsed = match shape {
-            Shape::Bytes => base64::decode(&text).map(|bytes| base64::encode(&bytes)),
             Shape::Time if time::is_canonical(&text) => Ok(text.into_owned()),
             Shape::Time => time::parse(&text).map(time::seconds_text),
-            Shape::MicroTime => time::parse(&text).map(time::micros_text),
+            Shape::MicroTime => time::parse_micros(&text).map(time::micros_text),
             _ => Ok(text.into_owned()),
         };
         parsed.map(Value::from).map_err(DecodeError::Value)
+    }
+
+    fn bytes(&mut self) -> Read<Value> {
+        match base64::decode(&self.reader.string()?) {
+            Ok(bytes) => Ok(base64::encode(&bytes).into()),
+            Err(error) => {
+                self.mismatched.get_or_insert(DecodeError::Value(error));
+                Ok(Value::Null)
+            }
+        }
+    }
+
+    /// Go takes a list of small numbers for bytes, too.
+    fn byte_list(&mut self, path: &Path) -> Read<Value> {
+        let before = self.mismatched.is_some();
+        let list = self.list(&Shape::Int64, path)?;
+        let numbers = list.as_list().unwrap_or_default().iter().filter_map(Value::as_int);
+        let bytes: Result<Vec<u8>, i64> =
+            numbers.map(|number| u8::try_from(number).map_err(|_| number)).collect();
+        match (bytes, &mut self.mismatched) {
+            (_, Some(DecodeError::Type { want, .. })) if !before => *want = "uint8".to_owned(),
+            (Ok(bytes), _) => return Ok(base64::encode(&bytes).into()),
+            (Err(number), _) => {
+                let value = format!("number {number}");
+                let DecodeError::Type { value, place, .. } = self.wrong(value, &Shape::Bytes, path) else {
+                    return Ok(Value::Null);
+                };
+                self.mismatched.get_or_insert(DecodeError::Type { value, place, want: "uint8".to_owned() });
+            }
+        }
+        Ok(Value::Null)
     }
 
     fn quantity(&mut self, first: u8) -> Read<Value> {
@@ -296,6 +309,46 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Kind and version of an object; null has none.
+    fn type_meta(&mut self, meta: &mut TypeMeta) -> Read<Value> {
+        match self.reader.peek()? {
+            b'{' => self.reader.open(),
+            b'n' => return self.skip().map(|()| Value::Null),
+            found => {
+                let (value, place) = (describe(found), "value".to_owned());
+                return Err(DecodeError::Type { value, place, want: TYPE_META.to_owned() });
+            }
+        }
+        let mut first = true;
+        while let Some(key) = self.reader.key(std::mem::take(&mut first))? {
+            // Upstream minds no case here.
+            let (name, field) = match key.to_ascii_lowercase().as_str() {
+                "apiversion" => ("apiVersion", &mut meta.api_version),
+                "kind" => ("kind", &mut meta.kind),
+                _ => {
+                    self.skip()?;
+                    continue;
+                }
+            };
+            if let Value::String(text) = self.value(&Shape::String, &Path::Root.key(name))? {
+                *field = text.into_string();
+            }
+        }
+        Ok(Value::Null)
+    }
+
+    /// The whole text as an object of this type; null is an empty one.
+    fn object(&mut self, ty: &'a Type) -> Read<Value> {
+        self.whole(|decoder| match decoder.reader.peek()? {
+            b'{' => decoder.fields(ty, &Path::Root),
+            b'n' => decoder.skip().map(|()| Value::map()),
+            found => {
+                let (value, place) = (describe(found), "value".to_owned());
+                Err(DecodeError::Type { value, place, want: ty.name.to_string() })
+            }
+        })
+    }
+
     /// The fields of a struct whose brace `peek` saw.
     fn fields(&mut self, ty: &'a Type, path: &Path) -> Read<Value> {
         self.deeper()?;
@@ -305,11 +358,11 @@ impl<'a> Decoder<'a> {
         let (mut first, mut hint) = (true, 0);
         while let Some(key) = self.reader.key(first)? {
             first = false;
-            let path = path.key(&key);
             let Some(at) = ty.index_near(&key, hint) else {
-                self.unnamed(ty, &key, &path, &mut entries)?;
+                self.unnamed(ty, &key, &path.key(&key), &mut entries)?;
                 continue;
             };
+            let path = Path::Field(path, ty, at);
             hint = at + 1;
             if !seen.insert(at) {
                 self.report("duplicate field", &path);
@@ -365,7 +418,7 @@ impl<'a> Decoder<'a> {
         let mut first = true;
         while let Some(key) = self.reader.key(first)? {
             first = false;
-            let value = self.value(of, &path.key(&key))?;
+            let value = self.value(of, &Path::Entry(path, &key))?;
             entries.push((Str::new(&key), if value.is_null() { zero(of) } else { value }));
         }
         self.depth -= 1;
@@ -447,6 +500,8 @@ fn zero(shape: &Shape) -> Value {
         Shape::Float => Value::Float(0.0),
         Shape::String => Value::String(Str::default()),
         Shape::Quantity => "0".into(),
+        Shape::Time => time::ZERO_TEXT.into(),
+        Shape::MicroTime => time::ZERO_MICROS_TEXT.into(),
         Shape::Struct(_) => Value::map(),
         _ => Value::Null,
     }

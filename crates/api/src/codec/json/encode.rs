@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::writer::{write_any, write_text};
 use crate::codec::slots::slotted;
+use crate::codec::time;
 use crate::object::Encoded;
 use crate::schema::{Field, Omit, Shape, Type, TypeRef};
 use crate::value::{Map, Value};
@@ -178,6 +179,9 @@ impl Encoder<'_> {
                     encoder.value(of, item);
                 })
             }
+            (Shape::SchemaOr(..), Value::List(items)) if items.is_empty() => {
+                self.out.extend_from_slice(b"null")
+            }
             (Shape::SchemaOr(_, id), Value::List(items)) => self.list(items, |encoder, item| {
                 encoder.value(&Shape::Struct(*id), item);
             }),
@@ -193,6 +197,9 @@ impl Encoder<'_> {
                 write_any(value, &mut self.out)
             }
             (shape, Value::Null) => self.zero(shape),
+            (Shape::Time | Shape::MicroTime, Value::String(text)) if time::is_zero_text(text) => {
+                self.zero(shape)
+            }
             (_, value) => write_any(value, &mut self.out),
         }
     }

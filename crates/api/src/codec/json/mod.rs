@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod path;
 mod reader;
 mod writer;
 

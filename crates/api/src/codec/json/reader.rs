@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::codec::{DecodeError, scan};
+use crate::codec::{DecodeError, scan, text};
 
 /// A JSON text and where its reader stands.
 pub(super) struct Reader<'a> {
@@ -11,6 +11,16 @@ pub(super) struct Reader<'a> {
 }
 
 type Read<T> = Result<T, DecodeError>;
+
+/// A character in single quotes, as Go writes it.
+fn quoted(c: char) -> String {
+    let mut out = String::from("'");
+    match c {
+        '\'' => out.push_str(r"\'"),
+        _ => text::escape(c, &mut out),
+    }
+    out + "'"
+}
 
 // === impl Reader ===
 
@@ -31,11 +41,13 @@ impl<'a> Reader<'a> {
 
     /// The error for what stands here.
     fn unexpected<T>(&self, context: &str) -> Read<T> {
+        // Go's scanner takes the end for a space, and minds it only where none may stand.
+        let ends = ["looking for", "after object", "after array", "after top", "in string literal"];
         Err(DecodeError::Syntax(match self.text[self.at..].chars().next() {
-            None => "unexpected end of JSON input".to_owned(),
-            Some('\'') => format!(r"invalid character '\'' {context}"),
-            Some('"') => format!("invalid character '\"' {context}"),
-            Some(c) => format!("invalid character '{}' {context}", c.escape_debug()),
+            None if ends.iter().any(|end| context.starts_with(end)) => {
+                "unexpected end of JSON input".to_owned()
+            }
+            found => format!("invalid character {} {context}", quoted(found.unwrap_or(' '))),
         }))
     }
 

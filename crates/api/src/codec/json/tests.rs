@@ -60,7 +60,7 @@ fn fields_are_written_in_order_and_zero_values_as_go_does() {
         ),
         (
             "io.k8s.api.coordination.v1.LeaseSpec",
-            r#"{"renewTime":"2026-01-02T04:04:05.1+01:00"}"#,
+            r#"{"renewTime":"2026-01-02T04:04:05.100000+01:00"}"#,
             r#"{"renewTime":"2026-01-02T03:04:05.100000Z"}"#,
         ),
         (
@@ -156,11 +156,11 @@ fn what_go_refuses_is_refused_in_its_words() {
         ),
         (
             r#"{"metadata":{"labels":{"a":1}}}"#,
-            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels.a of type string",
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
         ),
         (
             r#"{"metadata":{"creationTimestamp":"yesterday"}}"#,
-            "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse",
+            "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"yesterday\" as \"2006\"",
         ),
         (
             r#"{"spec":{"overhead":{"cpu":"x"}}}"#,

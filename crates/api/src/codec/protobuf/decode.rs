@@ -10,7 +10,7 @@ type Read<T> = Result<T, DecodeError>;
 
 /// Decodes a message of a known type.
 pub(super) fn message(bytes: &[u8], ty: TypeRef) -> Read<Value> {
-    Decoder { root: ty, depth: 0 }.object(ty.ty, bytes)
+    Decoder { root: ty, depth: 0 }.object(ty.ty, bytes, Value::Null)
 }
 
 struct Decoder<'s> {
@@ -26,9 +26,15 @@ impl<'s> Decoder<'s> {
         if self.depth > MAX_DEPTH { Err(DecodeError::Depth) } else { Ok(()) }
     }
 
-    fn object(&mut self, ty: &'s Type, bytes: &[u8]) -> Read<Value> {
+    /// A message; what an earlier message of the same field said is kept where this one is silent.
+    fn object(&mut self, ty: &'s Type, bytes: &[u8], earlier: Value) -> Read<Value> {
         self.deeper()?;
         let mut slots: Vec<Value> = vec![Value::Null; ty.fields.len()];
+        if let Value::Map(earlier) = earlier {
+            for (name, value) in earlier {
+                ty.index_of(&name).into_iter().for_each(|at| slots[at] = value.clone());
+            }
+        }
         self.members(ty, bytes, &mut slots)?;
         self.depth -= 1;
         let mut entries = Vec::new();
@@ -86,6 +92,10 @@ impl<'s> Decoder<'s> {
                 let (key, value) = self.entry(of, bytes_of(wire)?)?;
                 slot.ensure_map().insert(key, value);
             }
+            Shape::Struct(id) if !slot.is_null() => {
+                let ty = self.root.schema.resolve(*id).ty;
+                *slot = self.object(ty, bytes_of(wire)?, std::mem::take(slot))?;
+            }
             _ => *slot = self.value(shape, wire)?,
         }
         Ok(())
@@ -94,8 +104,18 @@ impl<'s> Decoder<'s> {
     fn entry(&mut self, of: &'s Shape, bytes: &[u8]) -> Read<(Str, Value)> {
         let (mut key, mut value) = (Str::default(), None);
         let mut reader = Reader::new(bytes);
-        while let Some((number, wire)) = reader.field()? {
-            match number {
+        while !reader.is_empty() {
+            // Of entries, gogo-proto's code looks at the numbers only; it takes the wire types for right.
+            let tag = reader.varint()?;
+            let wire = match (tag >> 3, of) {
+                (1, _) => 2,
+                (2, Shape::Bool | Shape::Int32 | Shape::Int64) => 0,
+                (2, Shape::Float) => 1,
+                (2, _) => 2,
+                _ => tag & 7,
+            };
+            let wire = reader.value(wire)?;
+            match tag >> 3 {
                 1 => key = Str::from(text(bytes_of(wire)?)),
                 2 => value = Some(self.value(of, wire)?),
                 _ => {}
@@ -126,7 +146,7 @@ impl<'s> Decoder<'s> {
             Shape::Quantity => quantity(bytes),
             Shape::IntOrString => int_or_string(bytes),
             Shape::Raw | Shape::FieldsV1 | Shape::Json => raw(bytes),
-            Shape::Struct(id) => self.object(self.root.schema.resolve(*id).ty, bytes),
+            Shape::Struct(id) => self.object(self.root.schema.resolve(*id).ty, bytes, Value::Null),
             Shape::Wrapped(of) => {
                 let mut list = Value::List(Vec::new());
                 let mut reader = Reader::new(bytes);
@@ -150,9 +170,14 @@ impl<'s> Decoder<'s> {
         let mut reader = Reader::new(bytes);
         while let Some((number, wire)) = reader.field()? {
             match (or, number) {
-                (SchemaOr::Bool, 1) => allows = matches!(wire, Wire::Varint(n) if n != 0),
-                (SchemaOr::Bool, 2) | (_, 1) => one = Some(self.object(schema, bytes_of(wire)?)?),
-                (SchemaOr::Array, 2) => many.push(self.object(schema, bytes_of(wire)?)?),
+                (SchemaOr::Bool, 1) => match wire {
+                    Wire::Varint(n) => allows = n != 0,
+                    _ => return Err(wrong("wrong wireType")),
+                },
+                (SchemaOr::Bool, 2) | (_, 1) => {
+                    one = Some(self.object(schema, bytes_of(wire)?, Value::Null)?)
+                }
+                (SchemaOr::Array, 2) => many.push(self.object(schema, bytes_of(wire)?, Value::Null)?),
                 (SchemaOr::Strings, 2) => many.push(Value::from(Str::from(text(bytes_of(wire)?)))),
                 _ => {}
             }
@@ -160,7 +185,6 @@ impl<'s> Decoder<'s> {
         Ok(match (or, one) {
             (_, Some(schema)) if many.is_empty() => schema,
             (SchemaOr::Bool, _) => Value::Bool(allows),
-            _ if many.is_empty() => Value::Null,
             _ => Value::List(many),
         })
     }
@@ -173,23 +197,23 @@ fn bytes_of(wire: Wire<'_>) -> Read<&[u8]> {
     }
 }
 
-/// The zero time is an empty message, and null in a draft.
+/// The zero time is an empty message.
 fn instant(shape: &Shape, bytes: &[u8]) -> Read<Value> {
     let mut instant = time::Instant { seconds: 0, nanos: 0 };
     if bytes.is_empty() {
-        return Ok(Value::Null);
+        instant.seconds = time::ZERO_SECONDS;
     }
     let mut reader = Reader::new(bytes);
     while let Some((number, wire)) = reader.field()? {
         match (number, wire) {
             (1, Wire::Varint(n)) => instant.seconds = n as i64,
             (2, Wire::Varint(n)) => instant.nanos = u32::try_from(n).unwrap_or_default().min(999_999_999),
+            (1 | 2, _) => return Err(wrong("wrong wireType")),
             _ => {}
         }
     }
-    // Go's JSON can write the years 0 to 9999.
-    if !(-62_167_219_200..253_402_300_800).contains(&instant.seconds) {
-        return Err(wrong("year outside of range [0,9999]"));
+    if !instant.is_writable() {
+        return Err(DecodeError::Value(time::UNWRITABLE.to_owned()));
     }
     Ok(match shape {
         Shape::Time => time::seconds_text(instant).into(),
@@ -219,6 +243,7 @@ fn int_or_string(bytes: &[u8]) -> Read<Value> {
             (1, Wire::Varint(n)) => is_text = n == 1,
             (2, Wire::Varint(n)) => int = i64::from(n as i32),
             (3, Wire::Bytes(bytes)) => string = Str::from(text(bytes)),
+            (1..=3, _) => return Err(wrong("wrong wireType")),
             _ => {}
         }
     }
@@ -230,8 +255,8 @@ fn raw(bytes: &[u8]) -> Read<Value> {
     let mut value = Value::Null;
     let mut reader = Reader::new(bytes);
     while let Some((number, wire)) = reader.field()? {
-        if let (1, Wire::Bytes(raw)) = (number, wire) {
-            value = match raw {
+        if number == 1 {
+            value = match bytes_of(wire)? {
                 b"" => Value::Null,
                 raw => json::decode_any(raw, FieldValidation::Ignore)?.draft,
             };

@@ -7,7 +7,7 @@ mod wire;
 
 pub use encode::{encode, item, list};
 
-use super::{DecodeError, Decoded, FieldValidation, JSON, TypeMeta, json};
+use super::{DecodeError, Decoded, TypeMeta};
 use crate::schema::TypeRef;
 use crate::value::Value;
 use wire::{Reader, Wire, Writer};
@@ -44,6 +44,7 @@ pub fn open(body: &[u8]) -> Result<Envelope<'_>, DecodeError> {
                     match (number, wire) {
                         (1, Wire::Bytes(text)) => envelope.meta.api_version = wire::text(text).into_owned(),
                         (2, Wire::Bytes(text)) => envelope.meta.kind = wire::text(text).into_owned(),
+                        (1 | 2, _) => return Err(wire::wrong("wrong wireType")),
                         _ => {}
                     }
                 }
@@ -51,6 +52,7 @@ pub fn open(body: &[u8]) -> Result<Envelope<'_>, DecodeError> {
             (2, Wire::Bytes(raw)) => envelope.raw = raw,
             (3, Wire::Bytes(text)) => envelope.content_encoding = std::str::from_utf8(text).unwrap_or("?"),
             (4, Wire::Bytes(text)) => envelope.content_type = std::str::from_utf8(text).unwrap_or("?"),
+            (1..=4, _) => return Err(wire::wrong("wrong wireType")),
             _ => {}
         }
     }
@@ -62,18 +64,11 @@ pub fn type_meta(body: &[u8]) -> Result<TypeMeta, DecodeError> {
     open(body).map(|envelope| envelope.meta)
 }
 
-/// Decodes an enveloped object of a known type; its kind is the envelope's. Unknown fields are dropped.
+/// Decodes an enveloped object of a known type; its kind is the envelope's. Unknown fields are dropped. What the
+/// envelope says of its content is not looked at, as upstream does not.
 pub fn decode(body: &[u8], ty: TypeRef) -> Result<Decoded, DecodeError> {
     let envelope = open(body)?;
-    if !envelope.content_encoding.is_empty() {
-        let why = format!("unexpected content encoding {:?}", envelope.content_encoding);
-        return Err(DecodeError::Protobuf(why));
-    }
-    let mut decoded = if envelope.content_type == JSON {
-        json::decode(envelope.raw, ty, FieldValidation::Ignore)?
-    } else {
-        Decoded { draft: decode_message(envelope.raw, ty)?, warnings: Vec::new() }
-    };
+    let mut decoded = Decoded { draft: decode_message(envelope.raw, ty)?, warnings: Vec::new() };
     let TypeMeta { api_version, kind } = envelope.meta;
     for (field, text) in [("apiVersion", api_version), ("kind", kind)] {
         if !text.is_empty() && ty.field(field).is_some() {

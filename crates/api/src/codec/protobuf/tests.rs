@@ -1,6 +1,7 @@
 //! Table tests of the protobuf codec.
 
 use super::*;
+use crate::codec::{FieldValidation, json};
 use crate::schema::Schema;
 
 fn ty(name: &str) -> TypeRef<'static> {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::codec::DecodeError;
+use crate::codec::{DecodeError, text};
 
 /// The value of a field as the wire carries it.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Writer {
 
 /// Text that may hold bytes which are none.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    text::of_bytes(bytes)
 }
 
 // === impl Reader ===
@@ -46,7 +46,12 @@ impl<'a> Reader<'a> {
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0);
         let number = number.ok_or_else(|| wrong(&format!("illegal tag {}", (tag >> 3) as i32)))?;
-        let wire = match tag & 7 {
+        Ok(Some((number, self.value(tag & 7)?)))
+    }
+
+    /// The value of a wire type.
+    pub(super) fn value(&mut self, wire: u64) -> Result<Wire<'a>, DecodeError> {
+        Ok(match wire {
             0 => Wire::Varint(self.varint()?),
             1 => Wire::Fixed64(self.fixed64()?),
             2 => {
@@ -58,8 +63,7 @@ impl<'a> Reader<'a> {
                 Wire::Fixed32
             }
             other => return Err(wrong(&format!("illegal wireType {other}"))),
-        };
-        Ok(Some((number, wire)))
+        })
     }
 
     /// The next varint, also of a packed list; an error at the end.

@@ -1,5 +1,7 @@
 //! YAML, by way of JSON, as upstream does it (sigs.k8s.io/yaml).
 
+mod write;
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -43,7 +45,9 @@ pub fn from_json(json: &[u8]) -> Result<String, DecodeError> {
 
 /// YAML from a value, keys sorted.
 pub fn encode(value: &Value) -> Result<String, DecodeError> {
-    serde_norway::to_string(value).map_err(|error| DecodeError::Yaml(error.to_string()))
+    let mut out = String::with_capacity(1024);
+    write::block(value, 0, &mut out);
+    Ok(out)
 }
 
 /// Writes a YAML node as JSON while it is read.
@@ -223,6 +227,28 @@ mod tests {
         );
         let decoded = decode_any(b"{a: {b: 1, b: 2}}", FieldValidation::Warn).unwrap();
         assert_eq!(decoded.warnings, [r#"duplicate field "a.b""#]);
+    }
+
+    #[test]
+    fn what_other_readers_take_for_something_else_is_quoted() {
+        let value = crate::value!({
+            "a": "n", "b": "Yes", "c": "1", "d": "0x1", "e": "~", "f": "", "g": "a: b", "h": "- x", "i": "1:30",
+            "j": " a", "k": "a\n\u{7f}\u{85}é😀", "l": [], "m": {}, "n": [[1, {"y": 2, "z": [3]}], "-"], "o": null, "p": "=",
+            "q": "web.example-1/x", "r": ".5", "s": "1e3", "t": -0.5, "u": "a #b", "v": "2026-01-02", "w": "10Mi",
+        });
+        let text = encode(&value).unwrap();
+        assert_eq!(decode_any(text.as_bytes(), FieldValidation::Strict).unwrap().draft, value, "{text}");
+        for line in [
+            r#"a: "n""#,
+            r#"b: "Yes""#,
+            r#"i: "1:30""#,
+            "q: web.example-1/x",
+            r#"r: ".5""#,
+            r#""n":"#,
+            r#"w: 10Mi"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
     }
 
     #[test]

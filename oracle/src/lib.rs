@@ -1,0 +1,17 @@
+//! The oracle: the `api` crate held against upstream's own Go code on random inputs.
+//!
+//! A [`run::Subject`] makes an input from a seed, asks a Go program of ours (`conformance/oracle`, which links upstream's
+//! modules) what upstream makes of it, and compares. A failing case is made small and printed with the command that
+//! replays it. For tests only; nothing depends on this crate.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod damage;
+pub mod generate;
+pub mod node;
+pub mod pipe;
+pub mod random;
+pub mod report;
+pub mod run;
+pub mod samples;
+pub mod scalar;

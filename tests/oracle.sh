@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Holds our codecs against upstream's Go types and sample objects, on random inputs. DECAPOD_ORACLE is the Go program,
+# DECAPOD_API_TESTDATA the folder of samples; tests/run.sh sets both. DECAPOD_ORACLE_SEED chooses other inputs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+oracle=$target/debug/decapod-oracle
+codec=20000
+if [[ -n ${DECAPOD_TEST_FULL-} ]]; then
+  cargo build --release --package decapod-oracle
+  oracle=$target/release/decapod-oracle
+  codec=1000000
+fi
+seed=${DECAPOD_ORACLE_SEED:-1}
+
+"$oracle" samples
+"$oracle" codec --seed "$seed" --count "$codec"
