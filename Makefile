@@ -16,6 +16,9 @@ test: ## everything that CI runs; long counts in their small form
 test-full: ## the same with the long counts
 	DECAPOD_TEST_FULL=1 tests/run.sh
 
+conformance: ## upstream's conformance tests on two nodes; FOCUS=regex for a part of them
+	conformance/run.sh $(if $(FOCUS),--focus '$(FOCUS)')
+
 bench: ## the figures of the API server and of a node beside upstream's, five minutes each; bench-full takes hours
 	bench/run.sh
 	bench/node.sh

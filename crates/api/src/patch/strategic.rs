@@ -86,20 +86,29 @@ fn merge_map(target: &mut Value, patch: &Map, ty: Option<TypeRef>) -> Result<(),
             delete_scalars(target, name, value);
             continue;
         }
-        merge_field(target, name, value, ty)?;
+        let order = patch.get(&format!("{ELEMENT_ORDER}{name}")).and_then(Value::as_list);
+        merge_field(target, name, value, order, ty)?;
     }
+    // Lists of which the client says nothing but the order.
     for (key, order) in patch.iter() {
-        if let (Some(name), Some(order)) = (key.strip_prefix(ELEMENT_ORDER), order.as_list()) {
-            let known = Known::of(ty, name);
-            if let Some(Value::List(list)) = target.get_mut(name) {
-                set_order(list, order, known.key);
-            }
+        let Some(name) = key.strip_prefix(ELEMENT_ORDER).filter(|name| !patch.contains(name)) else {
+            continue;
+        };
+        if let (Some(Value::List(list)), Some(order)) = (target.get_mut(name), order.as_list()) {
+            let server = list.clone();
+            set_order(list, order, &server, Known::of(ty, name).key);
         }
     }
     Ok(())
 }
 
-fn merge_field(target: &mut Map, name: &str, value: &Value, ty: Option<TypeRef>) -> Result<(), Status> {
+fn merge_field(
+    target: &mut Map,
+    name: &str,
+    value: &Value,
+    order: Option<&[Value]>,
+    ty: Option<TypeRef>,
+) -> Result<(), Status> {
     let known = Known::of(ty, name);
     match (value, target.get_mut(name)) {
         (Value::Null, _) => drop(target.remove(name)),
@@ -116,7 +125,11 @@ fn merge_field(target: &mut Map, name: &str, value: &Value, ty: Option<TypeRef>)
                 Some(Value::List(list)) => std::mem::take(list),
                 _ => vec![],
             };
+            let server = list.clone();
             merge_list(&mut list, patch, &known)?;
+            if let Some(order) = order {
+                set_order(&mut list, order, &server, known.key);
+            }
             target.insert(name, list);
         }
         (value, _) => drop(target.insert(name, value.clone())),
@@ -131,6 +144,7 @@ fn merge_list(list: &mut Vec<Value>, patch: &[Value], known: &Known) -> Result<(
         *list = kept.cloned().collect();
         return Ok(());
     }
+    let server = list.clone();
     for item in patch {
         let Value::Map(fields) = item else {
             if !list.contains(item) {
@@ -155,6 +169,7 @@ fn merge_list(list: &mut Vec<Value>, patch: &[Value], known: &Known) -> Result<(
             }
         }
     }
+    set_order(list, patch, &server, known.key);
     Ok(())
 }
 
@@ -165,30 +180,36 @@ fn delete_scalars(target: &mut Map, name: &str, gone: &Value) {
     }
 }
 
-/// Puts the items that the client named into its order. The others stay where they are relative to those before them
-/// (upstream's `mergeSortedSlice`).
-fn set_order(list: &mut Vec<Value>, order: &[Value], key: &str) {
-    let id = |item: &Value| if key.is_empty() { Some(item.clone()) } else { item.get(key).cloned() };
-    let wanted: Vec<Value> = order.iter().filter_map(id).collect();
-    let rank = |item: &Value| id(item).and_then(|id| wanted.iter().position(|other| *other == id));
-    let (mut named, others): (Vec<(usize, Value)>, Vec<(usize, Value)>) =
-        list.drain(..).enumerate().partition(|(_, item)| rank(item).is_some());
-    // Positions that the named items held, for deciding where the others go.
-    let original: Vec<(usize, Value)> = named.clone();
-    named.sort_by_key(|(_, item)| rank(item));
+/// Puts the items that the client named into its order. The server's others stay before those that they were before;
+/// what the server did not have comes first (upstream's `normalizeElementOrder` and `mergeSortedSlice`).
+fn set_order(list: &mut Vec<Value>, order: &[Value], server: &[Value], key: &str) {
+    let id = |item: &Value| match item {
+        Value::Map(fields) if !key.is_empty() => fields.get(key).cloned(),
+        scalar => Some(scalar.clone()),
+    };
+    let among = |items: &[Value]| -> Vec<Option<Value>> { items.iter().map(id).collect() };
+    let (wanted, server) = (among(order), among(server));
+    let place = |places: &[Option<Value>], item: &Value| {
+        let id = id(item)?;
+        places.iter().position(|other| other.as_ref() == Some(&id))
+    };
+    let (mut named, others): (Vec<Value>, Vec<Value>) =
+        list.drain(..).partition(|item| place(&wanted, item).is_some());
+    named.sort_by_key(|item| place(&wanted, item));
     let mut named = named.into_iter().peekable();
     let mut others = others.into_iter().peekable();
     loop {
-        match (named.peek(), others.peek()) {
-            (None, None) => break,
-            (Some(_), None) => list.extend(named.next().map(|(_, item)| item)),
-            (None, Some(_)) => list.extend(others.next().map(|(_, item)| item)),
-            (Some((_, next)), Some((place, _))) => {
-                let place_of_next =
-                    original.iter().find(|(_, item)| item == next).map_or(usize::MAX, |(at, _)| *at);
-                let first = if place_of_next < *place { named.next() } else { others.next() };
-                list.extend(first.map(|(_, item)| item));
-            }
+        let next = match (named.peek(), others.peek()) {
+            (None, _) => others.next(),
+            (_, None) => named.next(),
+            (Some(mine), Some(theirs)) => match (place(&server, theirs), place(&server, mine)) {
+                (Some(theirs), Some(mine)) if theirs < mine => others.next(),
+                _ => named.next(),
+            },
+        };
+        match next {
+            Some(item) => list.push(item),
+            None => break,
         }
     }
 }
@@ -222,7 +243,15 @@ mod tests {
             ),
             (
                 value!({"spec": {"$setElementOrder/containers": [{"name": "c"}, {"name": "a"}], "containers": [{"name": "c"}]}}),
-                value!({"spec": {"containers": [{"name": "b", "image": "y"}, {"name": "c"}, {"name": "a", "image": "x"}]}}),
+                value!({"spec": {"containers": [{"name": "c"}, {"name": "a", "image": "x"}, {"name": "b", "image": "y"}]}}),
+            ),
+            (
+                value!({"spec": {"containers": [{"name": "c"}]}}),
+                value!({"spec": {"containers": [{"name": "c"}, {"name": "a", "image": "x"}, {"name": "b", "image": "y"}]}}),
+            ),
+            (
+                value!({"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}}),
+                value!({"spec": {"containers": [{"name": "b", "image": "y"}, {"name": "a", "image": "x"}]}}),
             ),
             (value!({"spec": {"$patch": "replace", "nodeName": "n"}}), value!({"spec": {"nodeName": "n"}})),
             (value!({"spec": {"containers": null}}), value!({"spec": {}})),
@@ -239,6 +268,6 @@ mod tests {
         let mut after = value!({"metadata": {"finalizers": ["a", "b", "c"]}});
         let patch = value!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["b"], "finalizers": ["d"]}});
         apply(&mut after, &patch, pod()).expect("fits");
-        assert_eq!(after, value!({"metadata": {"finalizers": ["a", "c", "d"]}}));
+        assert_eq!(after, value!({"metadata": {"finalizers": ["d", "a", "c"]}}));
     }
 }
