@@ -55,7 +55,7 @@ pub struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) dialer: Dialer,
     pub(crate) openapi: Documents,
-    pki: Pki,
+    pki: Arc<Pki>,
 }
 
 /// Why a server did not start.
@@ -105,6 +105,16 @@ impl Server {
     pub async fn new(env: &Env, config: Config) -> Result<Arc<Server>, StartError> {
         let pki = Pki::open(&config.data_dir.join("pki"), env.now())?;
         let store = Store::open(decapod_store::Config::dir(config.data_dir.join("store")), env).await?;
+        Server::over(env, config, Arc::new(pki), store).await
+    }
+
+    /// The same over keys and a store that are wherever the caller has them; the simulation's are in memory.
+    pub async fn over(
+        env: &Env,
+        config: Config,
+        pki: Arc<Pki>,
+        store: Store,
+    ) -> Result<Arc<Server>, StartError> {
         let issuer = format!("https://kubernetes.default.svc.{}", config.cluster_domain);
         let tokens =
             Tokens::new(&pki.token_key()?, &issuer, vec![issuer.clone()]).map_err(StartError::Bootstrap)?;

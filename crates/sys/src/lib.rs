@@ -10,8 +10,10 @@ pub mod mount;
 pub mod netlink;
 pub mod netns;
 pub mod nftables;
+pub mod planted;
 pub mod process;
 pub mod sysctl;
 pub mod tcp;
+pub mod watch;
 
 pub use env::Env;

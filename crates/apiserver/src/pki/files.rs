@@ -1,8 +1,10 @@
-//! The files of the authority.
+//! The files of the authority, and what is read off them.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -12,16 +14,68 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::{Error, Subject};
 
-pub(super) fn make_dir(dir: &Path) -> Result<(), Error> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| failed(dir, source))
+/// A folder of small texts.
+pub(super) enum Folder {
+    /// On this machine.
+    Dir(PathBuf),
+    /// In memory, for the simulation.
+    Memory(Mutex<BTreeMap<String, String>>),
 }
 
-pub(super) fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| failed(path, source))
+// === impl Folder ===
+
+impl Folder {
+    /// The directory `dir`, made if it is not there.
+    pub(super) fn open(dir: &Path) -> Result<Folder, Error> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|source| failed(dir, source)).map(|()| Folder::Dir(dir.to_owned()))
+    }
+
+    /// How errors name a file.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Folder::Dir(dir) => dir.join(name),
+            Folder::Memory(_) => PathBuf::from(name),
+        }
+    }
+
+    /// Whether there is a file of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Folder::Dir(dir) => dir.join(name).exists(),
+            Folder::Memory(texts) => lock(texts).contains_key(name),
+        }
+    }
+
+    /// A file's text.
+    pub(super) fn read(&self, name: &str) -> Result<String, Error> {
+        let path = self.path(name);
+        match self {
+            Folder::Dir(_) => std::fs::read_to_string(&path).map_err(|source| failed(&path, source)),
+            Folder::Memory(texts) => {
+                let missing = || failed(&path, std::io::ErrorKind::NotFound.into());
+                lock(texts).get(name).cloned().ok_or_else(missing)
+            }
+        }
+    }
+
+    /// Writes a file whole or not at all.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<(), Error> {
+        match self {
+            Folder::Dir(dir) => write(&dir.join(name), text),
+            Folder::Memory(texts) => {
+                lock(texts).insert(name.to_owned(), text.to_owned());
+                Ok(())
+            }
+        }
+    }
 }
 
-/// Writes a file whole or not at all.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
+fn lock<T>(texts: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    texts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
     let temporary = path.with_extension("new");
     let written = std::fs::OpenOptions::new()
         .write(true)

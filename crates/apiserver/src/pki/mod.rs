@@ -4,6 +4,7 @@
 //! about to expire is made.
 
 mod files;
+mod keys;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,14 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use decapod_sys::Env;
+use files::Folder;
+use keys::Keys;
+
 /// The folder of keys and certificates.
 pub struct Pki {
-    dir: PathBuf,
+    folder: Folder,
+    keys: Keys,
     ca_pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -79,21 +85,30 @@ const RENEW_DAYS: i64 = 120;
 // === impl Pki ===
 
 impl Pki {
-    /// Opens the folder, making the authority if it is new.
+    /// Opens the folder `dir`, making the authority if it is new.
     pub fn open(dir: &Path, now: Timestamp) -> Result<Pki, Error> {
-        files::make_dir(dir)?;
-        let (key_path, cert_path) = (dir.join("ca.key"), dir.join("ca.crt"));
-        if !key_path.exists() && !cert_path.exists() {
-            let (cert, key) = make_ca("decapod-ca", now)?;
-            files::write(&key_path, &key)?;
-            files::write(&cert_path, &cert)?;
+        Pki::within(Folder::open(dir)?, Keys::Machine, now)
+    }
+
+    /// A new authority that is kept in memory and whose keys come from the randomness of `env`. For the simulation:
+    /// such keys keep nobody out.
+    pub fn simulated(env: &Env) -> Result<Pki, Error> {
+        Pki::within(Folder::Memory(Default::default()), Keys::Simulated(env.clone()), env.now())
+    }
+
+    fn within(folder: Folder, keys: Keys, now: Timestamp) -> Result<Pki, Error> {
+        let (key_file, cert_file) = ("ca.key", "ca.crt");
+        if !folder.has(key_file) && !folder.has(cert_file) {
+            let (cert, key) = make_ca("decapod-ca", &keys, now)?;
+            folder.write(key_file, &key)?;
+            folder.write(cert_file, &cert)?;
         }
-        let (key_pem, ca_pem) = (files::read(&key_path)?, files::read(&cert_path)?);
-        let damaged = |why: rcgen::Error| Error::Damaged { path: key_path.clone(), why: why.to_string() };
-        let key = KeyPair::from_pem(&key_pem).map_err(damaged)?;
-        let issuer = Issuer::from_ca_cert_pem(&ca_pem, key)
-            .map_err(|why| Error::Damaged { path: cert_path.clone(), why: why.to_string() })?;
-        Ok(Pki { dir: dir.to_owned(), ca_pem, issuer })
+        let (key_pem, ca_pem) = (folder.read(key_file)?, folder.read(cert_file)?);
+        let damaged =
+            |file: &str, why: rcgen::Error| Error::Damaged { path: folder.path(file), why: why.to_string() };
+        let key = KeyPair::from_pem(&key_pem).map_err(|why| damaged(key_file, why))?;
+        let issuer = Issuer::from_ca_cert_pem(&ca_pem, key).map_err(|why| damaged(cert_file, why))?;
+        Ok(Pki { folder, keys, ca_pem, issuer })
     }
 
     /// The authority's certificate, in PEM.
@@ -103,23 +118,23 @@ impl Pki {
 
     /// The authority's key, in PEM, for who signs what the API asks for.
     pub fn ca_key_pem(&self) -> Result<String, Error> {
-        files::read(&self.dir.join("ca.key"))
+        self.folder.read("ca.key")
     }
 
     /// The identity kept under `file`, made if it is missing, expires soon or is for other hosts.
     pub fn identity(&self, file: &str, subject: &Subject, now: Timestamp) -> Result<Identity, Error> {
-        let (cert_path, key_path) =
-            (self.dir.join(format!("{file}.crt")), self.dir.join(format!("{file}.key")));
-        if cert_path.exists() && key_path.exists() {
-            let identity = Identity { cert_pem: files::read(&cert_path)?, key_pem: files::read(&key_path)? };
+        let (cert_file, key_file) = (format!("{file}.crt"), format!("{file}.key"));
+        let folder = &self.folder;
+        if folder.has(&cert_file) && folder.has(&key_file) {
+            let identity = Identity { cert_pem: folder.read(&cert_file)?, key_pem: folder.read(&key_file)? };
             if files::is_good(&identity.cert_pem, subject, now + SignedDuration::from_hours(24 * RENEW_DAYS))
             {
                 return Ok(identity);
             }
         }
         let identity = self.sign(subject, now)?;
-        files::write(&key_path, &identity.key_pem)?;
-        files::write(&cert_path, &identity.cert_pem)?;
+        folder.write(&key_file, &identity.key_pem)?;
+        folder.write(&cert_file, &identity.cert_pem)?;
         Ok(identity)
     }
 
@@ -138,21 +153,22 @@ impl Pki {
                 Err(_) => SanType::DnsName(host.clone().try_into().map_err(failed)?),
             });
         }
-        let key = KeyPair::generate().map_err(failed)?;
+        let key = self.keys.of_certificate().map_err(failed)?;
         let cert = params.signed_by(&key, &self.issuer).map_err(failed)?;
         Ok(Identity { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
     }
 
     /// The key that signs service-account tokens, in PKCS #8.
     pub fn token_key(&self) -> Result<Vec<u8>, Error> {
-        let path = self.dir.join("service-account.key");
-        if !path.exists() {
-            let key = KeyPair::generate()
-                .map_err(|source| Error::Make { subject: "service-account tokens".into(), source })?;
-            files::write(&path, &key.serialize_pem())?;
+        let (folder, file) = (&self.folder, "service-account.key");
+        if !folder.has(file) {
+            let made = self.keys.of_tokens();
+            let key =
+                made.map_err(|source| Error::Make { subject: "service-account tokens".into(), source })?;
+            folder.write(file, &key.serialize_pem())?;
         }
-        let damaged = |why: String| Error::Damaged { path: path.clone(), why };
-        let key = PrivateKeyDer::from_pem_slice(files::read(&path)?.as_bytes())
+        let damaged = |why: String| Error::Damaged { path: folder.path(file), why };
+        let key = PrivateKeyDer::from_pem_slice(folder.read(file)?.as_bytes())
             .map_err(|why| damaged(why.to_string()))?;
         Ok(key.secret_der().to_vec())
     }
@@ -175,13 +191,13 @@ impl Identity {
     }
 }
 
-fn make_ca(name: &str, now: Timestamp) -> Result<(String, String), Error> {
+fn make_ca(name: &str, keys: &Keys, now: Timestamp) -> Result<(String, String), Error> {
     let failed = |source| Error::Make { subject: name.to_owned(), source };
     let mut params = params(name, &[], now, CA_DAYS);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages =
         vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let key = KeyPair::generate().map_err(failed)?;
+    let key = keys.of_certificate().map_err(failed)?;
     let cert = params.self_signed(&key).map_err(failed)?;
     Ok((cert.pem(), key.serialize_pem()))
 }

@@ -130,9 +130,9 @@ impl Registry {
     }
 }
 
-/// A new object has no status yet, where status is a subresource of its own.
+/// A new object has no status yet, where status is a subresource of its own, but for kinds that bring it.
 fn reset_status(draft: &mut Value, resource: &Resource) {
-    if resource.resets_status() {
+    if resource.resets_status() && !resource.strategy.keeps_status_on_create() {
         draft.remove_at(&["status"]);
     }
 }

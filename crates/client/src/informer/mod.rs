@@ -15,8 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use decapod_api::meta::GroupVersionResource;
 use decapod_api::{Object, Revision};
-use decapod_sys::Env;
-use tokio::sync::watch;
+use decapod_sys::{Env, watch};
 
 use crate::typed::{Client, Kind, decode};
 use cache::Cache;

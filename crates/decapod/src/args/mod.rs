@@ -71,6 +71,8 @@ pub enum Command {
     Uninstall(Uninstall),
     /// Import or list container images
     Images(Images),
+    /// Simulate parts of a cluster
+    Sim(crate::commands::sim::Sim),
     /// Print the version
     Version,
 }

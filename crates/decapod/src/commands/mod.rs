@@ -5,6 +5,7 @@ mod apiserver;
 mod down;
 mod images;
 mod server;
+pub mod sim;
 mod status;
 mod token;
 mod up;
@@ -90,6 +91,7 @@ pub fn run(command: Command) -> Result<(), Error> {
         Command::Status(args) => block_on(status::run(args)),
         Command::Uninstall(args) => block_on(down::uninstall(args)),
         Command::Images(args) => block_on(images::run(args)),
+        Command::Sim(args) => block_on(sim::run(args)),
         Command::Version => {
             println!("decapod {} (Kubernetes v1.36.3)", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use decapod_api::{Object, Revision};
-use tokio::sync::watch;
+use decapod_sys::watch;
 
 use self::bucket::Bucket;
 use self::history::Limits;

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use decapod_api::{Object, Revision, raw};
-use tokio::sync::{Notify, oneshot, watch};
+use decapod_sys::watch;
+use tokio::sync::{Notify, oneshot};
 
 use super::record::op_bytes;
 use crate::cache::{Entry, Memory, Op, OpKind};

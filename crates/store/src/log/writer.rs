@@ -7,6 +7,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use decapod_sys::planted::{Bug, is_planted};
+
 use super::Core;
 use super::record::{FrameBuilder, Kind};
 use super::segment::{FRAMES_AT, Header};
@@ -88,10 +90,13 @@ impl Writer {
         let bytes = frame.finish(self.active.nonce, self.active.frame);
         let len = bytes.len() as u64;
         let files = &self.core.files;
-        let (write, sync) =
-            (files.write(self.active.file, self.active.at, bytes), files.sync(self.active.file));
+        let is_forgotten = is_planted(Bug::ForgottenSync) && self.active.frame.is_multiple_of(4);
+        let write = files.write(self.active.file, self.active.at, bytes);
+        let sync = (!is_forgotten).then(|| files.sync(self.active.file));
         self.buffer = write.await.map_err(at("write the log"))?;
-        sync.await.map_err(at("sync the log"))?;
+        if let Some(sync) = sync {
+            sync.await.map_err(at("sync the log"))?;
+        }
         self.active.at += len;
         self.active.frame += 1;
         self.core.space.set_active(self.active.at);
