@@ -1,7 +1,7 @@
 # What the whole-binary tests share. Source it; it sets DECAPOD, KUBECTL and a folder WORK that goes when the test ends.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-DECAPOD="$ROOT/target/debug/decapod"
+DECAPOD=${DECAPOD:-"$ROOT/target/debug/decapod"}
 KUBECTL=$("$ROOT/conformance/upstream/build.sh" kubectl)
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/decapod-test.XXXXXX")
 PASSED=0
@@ -76,14 +76,16 @@ eventually() {
   PASSED=$((PASSED + 1))
 }
 
-# start_apiserver DIR PORT: starts the API server alone and waits until it is ready; PID is its process.
+# start_apiserver DIR PORT [LOG]: starts the API server alone and waits until it is ready; PID is its process.
 start_apiserver() {
-  "$DECAPOD" apiserver --data-dir "$1" --port "$2" >"$1.log" 2>&1 &
+  local log=${3:-$1.log}
+  : >"$log"
+  "$DECAPOD" apiserver --data-dir "$1" --port "$2" >"$log" 2>&1 &
   PID=$!
   STARTED+=("$PID")
   local limit=$((SECONDS + 20))
-  until grep -q '^ready' "$1.log"; do
-    kill -0 "$PID" 2>/dev/null || { cat "$1.log" >&2; fail "the API server ended"; }
+  until grep -q '^ready' "$log"; do
+    kill -0 "$PID" 2>/dev/null || { cat "$log" >&2; fail "the API server ended"; }
     [ "$SECONDS" -lt "$limit" ] || fail "the API server is not ready"
     sleep 0.05
   done

@@ -25,7 +25,8 @@ oracle() {
 }
 
 packages() {
-  scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl
+  scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl ps=procps strip=binutils mke2fs=e2fsprogs \
+    setpriv=util-linux busybox=busybox-static qemu-system-x86_64=qemu-system-x86
 }
 
 # Upstream's programs first: they are built once and kept.
@@ -45,7 +46,10 @@ stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
 stage "API server beside upstream's" tests/beside-upstream.sh
 stage "crash: kill -9 of the API server" tests/crash.sh
+stage "crash: power cuts" tests/power-cut.sh
 stage "bad input" tests/bad-input.sh
+stage "bad input: a full disk" tests/full-disk.sh
 stage "cluster: a stranger's first minutes" tests/cluster.sh
 stage "two nodes" tests/two-nodes.sh
+stage "cluster: crashes of a node with 20 pods" tests/node-crash.sh
 echo "all stages: $SECONDS s"

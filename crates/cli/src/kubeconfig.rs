@@ -1,7 +1,7 @@
 //! Kubeconfig files: a new one, or a context merged into a person's own.
 
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -26,7 +26,7 @@ pub struct Access<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file system says no.
-    #[error("{path}: {source}")]
+    #[error("the kubeconfig {}: {source}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file is there and is no kubeconfig; it is left as it is.
-    #[error("{path} is no kubeconfig: {why}: mend or move it and try again")]
+    #[error("{} is no kubeconfig: {why}: mend or move it and try again", path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -59,6 +59,13 @@ pub fn merge(path: &Path, access: &Access) -> Result<(), Error> {
         config["current-context"] = access.name.into();
     }
     save(path, &config)
+}
+
+/// Whether a context could be put into it: it is a kubeconfig or not there, and can be written.
+pub fn check(path: &Path) -> Result<(), Error> {
+    load(path)?;
+    let (temporary, _) = temporary(path)?;
+    std::fs::remove_file(temporary).map_err(|source| Error::File { path: path.to_owned(), source })
 }
 
 /// Takes the context `name` out again. A file that holds nothing else is removed.
@@ -130,20 +137,33 @@ fn load(path: &Path) -> Result<Option<Value>, Error> {
 
 /// Writes the file whole or not at all, for its owner's eyes only.
 fn save(path: &Path, config: &Value) -> Result<(), Error> {
-    let failed = |source| Error::File { path: path.to_owned(), source };
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    }
     let text = serde_norway::to_string(config)
         .map_err(|error| Error::Damaged { path: path.to_owned(), why: error.to_string() })?;
-    let temporary = path.with_extension("decapod-new");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(failed)?;
+    // What is a link to a file stays one.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    let (temporary, mut file) = temporary(path)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&temporary, path).map_err(failed)
+}
+
+/// A new file beside `path`, of the same owner: whoever runs us by sudo is to read it afterwards. Folders on the way are
+/// made, for the owner of the one that they are in.
+fn temporary(path: &Path) -> Result<(PathBuf, std::fs::File), Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    let here = |path: &Path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() };
+    let there = path.ancestors().find_map(|path| std::fs::metadata(here(path)).ok());
+    let give = |made: &Path| match (&there, std::fs::metadata(made)?.uid()) {
+        (Some(there), uid) if there.uid() != uid => chown(made, Some(there.uid()), Some(there.gid())),
+        _ => Ok(()),
+    };
+    let missing = path.ancestors().skip(1).take_while(|dir| !here(dir).exists());
+    for dir in missing.collect::<Vec<_>>().into_iter().rev() {
+        std::fs::DirBuilder::new().mode(0o700).create(dir).and_then(|()| give(dir)).map_err(failed)?;
+    }
+    let temporary = path.with_extension("decapod-new");
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
+    give(&temporary).map_err(failed)?;
+    Ok((temporary, file))
 }

@@ -80,16 +80,15 @@ pub async fn remove_all_pods(cri: &Cri) {
 
 /// Takes away what a kubelet with `config` has mounted and the control groups of its pods, once none runs.
 pub fn clean_up(config: &Config) -> std::io::Result<()> {
+    // What still runs keeps mounts busy.
+    cgroup::detect()?.remove(&config.cgroup_root)?;
     let mounts = KernelMounts;
     let below = mounts
         .list()?
         .into_iter()
         .map(|mount| mount.target)
         .filter(|target| target.starts_with(&config.data_dir));
-    for target in below.collect::<Vec<PathBuf>>().iter().rev() {
-        mounts.unmount(target)?;
-    }
-    cgroup::detect()?.remove(&config.cgroup_root)
+    below.collect::<Vec<PathBuf>>().iter().rev().try_for_each(|target| mounts.unmount(target))
 }
 
 /// The data directory, itself a mount whose mounts pods can share both ways.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{FsOpenFlags, MountFlags, MountPropagationFlags, UnmountFlags};
 
 /// What the kubelet asks of the mount table.
 pub trait Mounts: Send + Sync {
@@ -195,6 +195,15 @@ impl Mounts for RecordingMounts {
 
     fn usage(&self, _path: &Path) -> io::Result<Usage> {
         Ok(Usage { capacity_bytes: 1 << 30, available_bytes: 1 << 29, inodes: 1 << 20, inodes_free: 1 << 19 })
+    }
+}
+
+/// Whether the kernel knows a filesystem, such as `overlay`; it is loaded if it is a module. Kernels before 5.2 do not say.
+pub fn is_known(filesystem: &str) -> io::Result<bool> {
+    match rustix::mount::fsopen(filesystem, FsOpenFlags::FSOPEN_CLOEXEC) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::NODEV) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -5,10 +5,14 @@ pub mod agent;
 pub mod node;
 pub mod paths;
 pub mod plane;
+pub mod preflight;
 pub mod settings;
 pub mod teardown;
 
+use std::net::Ipv4Addr;
+
 use decapod_sys::Env;
+use ipnet::Ipv4Net;
 
 pub use paths::Paths;
 pub use settings::{Layout, NodeSettings, Settings};
@@ -24,6 +28,25 @@ pub struct Cluster {
 /// Why a cluster did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The machine lacks something.
+    #[error(transparent)]
+    Machine(#[from] preflight::Error),
+    /// Two networks overlap.
+    #[error("--cluster-cidr {pods} and --service-cidr {services} overlap: give them networks of their own")]
+    Overlap {
+        /// The pods'.
+        pods: Ipv4Net,
+        /// The services'.
+        services: Ipv4Net,
+    },
+    /// The node is in a network of the cluster's.
+    #[error("the node's address {address} is in {network}: give the cluster another network, or the node another --node-ip")]
+    Inside {
+        /// The node's.
+        address: Ipv4Addr,
+        /// The pods' or services'.
+        network: Ipv4Net,
+    },
     /// The API server.
     #[error(transparent)]
     Apiserver(#[from] decapod_apiserver::StartError),
@@ -86,8 +109,16 @@ pub enum Error {
     /// DNS.
     #[error(transparent)]
     Dns(#[from] decapod_dns::DnsError),
+    /// The data directory.
+    #[error("cannot keep data in {}: {source}: choose another folder with --data-dir", path.display())]
+    Data {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file.
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", path.display())]
     File {
         /// Which.
         path: std::path::PathBuf,
@@ -101,7 +132,6 @@ pub enum Error {
 impl Cluster {
     /// Starts everything; `say` hears of each step. When it returns, the node is ready and DNS answers.
     pub async fn start(env: &Env, settings: &Settings, say: &dyn Fn(&str)) -> Result<Cluster, Error> {
-        settings.node.paths.make()?;
         say("starting the API server");
         let plane = plane::Plane::start(env, settings).await?;
         addons::apply(&plane, settings).await?;

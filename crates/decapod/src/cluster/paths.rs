@@ -3,6 +3,8 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Access;
+
 use super::Error;
 
 /// The folder of a cluster.
@@ -78,15 +80,27 @@ impl Paths {
         self.data.join("decapod.log")
     }
 
+    /// Whether a cluster is, or was, kept here: nothing else is to be taken down or away.
+    pub fn is_cluster(&self) -> bool {
+        [self.cni_conf(), self.pod_logs(), self.manifests()].iter().all(|dir| dir.is_dir())
+    }
+
     /// Makes the folders.
     pub fn make(&self) -> Result<(), Error> {
-        make_dir(&self.data, 0o700)?;
+        make_data(&self.data)?;
         make_dir(&self.node_pki(), 0o700)?;
         for dir in [self.cni_conf(), self.cni_bin(), self.pod_logs(), self.manifests()] {
             make_dir(&dir, 0o755)?;
         }
         Ok(())
     }
+}
+
+/// Makes the folder itself, for its owner alone.
+pub fn make_data(path: &Path) -> Result<(), Error> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let writable = made.and_then(|()| Ok(rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK)?));
+    writable.map_err(|source| Error::Data { path: path.to_owned(), source })
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {

@@ -87,6 +87,23 @@ impl Layout {
     }
 }
 
+// === impl Settings ===
+
+impl Settings {
+    /// Refuses networks of which one is in the other, or in which the node is.
+    pub fn check(&self) -> Result<(), Error> {
+        let (pods, services) = (self.layout.cluster_cidr, self.layout.service_cidr);
+        if pods.contains(&services) || services.contains(&pods) {
+            return Err(Error::Overlap { pods, services });
+        }
+        let address = self.node.node_ip;
+        match [pods, services].into_iter().find(|network| network.contains(&address)) {
+            Some(network) => Err(Error::Inside { address, network }),
+            None => Ok(()),
+        }
+    }
+}
+
 // === impl NodeSettings ===
 
 impl NodeSettings {

@@ -26,6 +26,9 @@ pub async fn down(env: &Env, paths: &Paths) -> Vec<String> {
         }
     }
     Containerd::stop_below(env, &runtime).await;
+    if let Err(error) = decapod_kubelet::containerd::remove_remains(&runtime) {
+        problems.push(format!("removing what the container runtime left: {error}"));
+    }
     let mut config = decapod_kubelet::Config::new("", &paths.data);
     config.cgroup_root = Record::read(paths).cgroup_root;
     if let Err(error) = decapod_kubelet::clean_up(&config) {

@@ -3,8 +3,9 @@
 use decapod_sys::Env;
 
 use super::{Error, asked_to_end, up};
-use crate::args;
 use crate::cluster::agent::{self, AgentSettings};
+use crate::cluster::preflight;
+use crate::{args, cluster};
 
 /// Joins if need be, and runs the node until asked to end.
 pub async fn run(args: args::Agent) -> Result<(), Error> {
@@ -15,6 +16,7 @@ pub async fn run(args: args::Agent) -> Result<(), Error> {
     let token = token.map(|text| text.parse().map_err(Error::Token)).transpose()?;
     let settings = AgentSettings { node: up::node_settings(&args.node), server: args.server.clone(), token };
     let env = Env::system();
+    preflight::check().map_err(cluster::Error::from)?;
     let running = up::Running::claim(&settings.node.paths)?;
     let say = up::progress();
     let node = tokio::select! {

@@ -9,6 +9,7 @@ use decapod_sys::Env;
 
 use super::{Error, asked_to_end};
 use crate::args;
+use crate::cluster::paths;
 
 /// Runs until asked to end.
 pub async fn run(args: args::Apiserver) -> Result<(), Error> {
@@ -22,6 +23,7 @@ pub async fn run(args: args::Apiserver) -> Result<(), Error> {
         advertise: args.advertise_address.unwrap_or_else(super::own_address),
         data_dir: args.data_dir,
     };
+    paths::make_data(&config.data_dir)?;
     let server = Server::start(&env, config).await?;
     let admin = Subject { name: "kubernetes-admin", groups: &["system:masters"], hosts: &[] };
     let admin = server.pki().identity("admin", &admin, env.now())?;

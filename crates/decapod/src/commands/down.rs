@@ -10,6 +10,7 @@ use crate::cluster::{Paths, teardown};
 /// Stops the cluster; its data stays.
 pub async fn down(args: args::Folder) -> Result<(), Error> {
     let paths = Paths { data: args.path() };
+    refuse_others(&paths)?;
     let problems = teardown::down(&Env::system(), &paths).await;
     report(problems)?;
     println!("stopped; the data is in {}: the command that started it starts it again", paths.data.display());
@@ -19,12 +20,18 @@ pub async fn down(args: args::Folder) -> Result<(), Error> {
 /// Stops the cluster and removes all of it.
 pub async fn uninstall(args: args::Uninstall) -> Result<(), Error> {
     let paths = Paths { data: args.folder.path() };
+    refuse_others(&paths)?;
     let mut problems = teardown::down(&Env::system(), &paths).await;
     problems.extend(teardown::uninstall(&paths)?);
     kubeconfig::remove(&args::kubeconfig_path(args.kubeconfig.as_ref()), &args.folder.name)?;
     report(problems)?;
     println!("removed {}", paths.data.display());
     Ok(())
+}
+
+/// A folder that no cluster of ours is kept in may be anything.
+fn refuse_others(paths: &Paths) -> Result<(), Error> {
+    if paths.is_cluster() { Ok(()) } else { Err(Error::NoCluster(paths.data.clone())) }
 }
 
 fn report(problems: Vec<String>) -> Result<(), Error> {

@@ -49,6 +49,9 @@ pub enum Error {
     /// A token is not there.
     #[error("there is no token {0}: see decapod token list")]
     NoSuchToken(String),
+    /// There is nothing to take down.
+    #[error("no cluster is kept in {}: name its folder with --data-dir", .0.display())]
+    NoCluster(std::path::PathBuf),
     /// There is nothing to ask.
     #[error("no cluster runs in {}: start one with decapod up", .0.display())]
     NotUp(std::path::PathBuf),

@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use decapod_cli::kubeconfig::{self, Access};
 use decapod_sys::Env;
 
 use super::{Error, asked_to_end};
-use crate::args;
+use crate::{args, cluster};
 use crate::cluster::settings::cgroup_root;
 use crate::cluster::{Cluster, Layout, NodeSettings, Paths, Settings};
 
@@ -18,13 +18,21 @@ pub const READY: &str = "ready";
 
 /// Runs the cluster until asked to end, or starts the process that does.
 pub fn run(args: args::Up) -> Result<(), Error> {
+    let kubeconfig = args::kubeconfig_path(args.kubeconfig.as_ref());
     if args.detach {
+        check(&settings(&args.cluster), Some(&kubeconfig))?;
         return detach(&args);
     }
     let name = &args.cluster.node.folder.name;
     let hint = format!("kubectl --context {name} get pods --all-namespaces");
-    let kubeconfig = args::kubeconfig_path(args.kubeconfig.as_ref());
     super::block_on(foreground(&args.cluster, Some(kubeconfig), &hint))
+}
+
+/// Refuses, before anything is begun, what cannot end well.
+fn check(settings: &Settings, kubeconfig: Option<&Path>) -> Result<(), Error> {
+    settings.check()?;
+    cluster::preflight::check().map_err(cluster::Error::from)?;
+    Ok(kubeconfig.map_or(Ok(()), kubeconfig::check)?)
 }
 
 /// Runs a cluster until asked to end. A context of it is merged into `kubeconfig`; `hint` is said when it is ready.
@@ -35,7 +43,7 @@ pub async fn foreground(
 ) -> Result<(), Error> {
     let env = Env::system();
     let settings = settings(args);
-    settings.node.paths.make()?;
+    check(&settings, kubeconfig.as_deref())?;
     let running = Running::claim(&settings.node.paths)?;
     let say = progress();
     let cluster = tokio::select! {

@@ -3,6 +3,7 @@
 
 mod config;
 mod find;
+mod remains;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,7 @@ use decapod_sys::{Env, process};
 
 pub use config::Settings;
 pub use find::{Found, find};
+pub use remains::remove as remove_remains;
 
 /// How long it may take from start to answering.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -134,6 +136,7 @@ impl Containerd {
             let path = self.dir.join(directory);
             write(path.clone(), std::fs::create_dir_all(path))?;
         }
+        write(self.dir.clone(), remains::note(&self.dir))?;
         // Containerd looks for its shim by name in PATH.
         for (name, target) in
             [("containerd", &self.found.containerd), ("ctr", &self.found.ctr), (SHIM, &self.found.shim)]

@@ -106,12 +106,15 @@ async fn provide(core: &Core) -> Result<(), CleanError> {
     Ok(())
 }
 
-/// Whether cleaning pays. On a full disk it pays as soon as it frees a segment for certain.
+/// Whether cleaning pays. On a full disk it pays when a segment's worth is garbage, or when all that is live fits in
+/// the rest of the active segment. Either ends: what is cleaned is no garbage any more, and in the end no segment is old.
 fn is_too_large(core: &Core) -> bool {
     let (_, live_bytes) = core.memory.live();
     let used_bytes = core.space.used_bytes();
     if core.sequencer.is_full() {
-        return used_bytes > live_bytes + 2 * core.space.segment_bytes();
+        // Headers of frames come on top.
+        let kept_bytes = live_bytes + live_bytes / 8 + core.keep_bytes() as u64;
+        return used_bytes > live_bytes + core.space.segment_bytes() || kept_bytes < core.space.room_bytes();
     }
     used_bytes > core.log_bytes_min.max(live_bytes.saturating_mul(core.log_percent) / 100)
 }

@@ -57,6 +57,14 @@ pub enum OpenError {
         /// The size of a transaction.
         txn_bytes_max: usize,
     },
+    /// There is no room for a new log.
+    #[error(
+        "the disk has no room for the log, which begins with {bytes} bytes: free some, or keep the data on another disk"
+    )]
+    NoRoom {
+        /// How much is needed.
+        bytes: u64,
+    },
     /// The disk failed.
     #[error("{step}: {source}")]
     Io {
@@ -202,9 +210,8 @@ async fn resume(
 
 /// Begins the first segment of a new log.
 async fn begin(space: &Space, nonce: u64) -> Result<Active, OpenError> {
-    let step = at("allocate the first segment");
-    let (spare, _) =
-        space.spare().await.map_err(&step)?.ok_or_else(|| step(io::ErrorKind::StorageFull.into()))?;
+    let no_room = || OpenError::NoRoom { bytes: space.segment_bytes() };
+    let (spare, _) = space.spare().await.map_err(at("allocate the first segment"))?.ok_or_else(no_room)?;
     let header = Header { number: 1, nonce, first_frame: 1, revision: FIRST_REVISION };
     let file = space.begin(&spare, 1, header.write()).await.map_err(at("begin the first segment"))?;
     Ok(Active { number: 1, file, nonce, file_bytes: space.segment_bytes(), at: FRAMES_AT as u64, frame: 1 })

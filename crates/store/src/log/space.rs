@@ -54,6 +54,11 @@ impl Space {
         state.active_bytes + state.closed.iter().map(|segment| segment.used_bytes).sum::<u64>()
     }
 
+    /// How many bytes fit in the active segment.
+    pub fn room_bytes(&self) -> u64 {
+        self.segment_bytes.saturating_sub(self.state().active_bytes)
+    }
+
     /// Says where the active segment's frames end.
     pub fn set_active(&self, bytes: u64) {
         self.state().active_bytes = bytes;
