@@ -16,6 +16,7 @@ pub mod csrcleaner;
 pub mod csrsigning;
 pub mod daemonset;
 pub mod deployment;
+pub mod discovery;
 pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;

@@ -89,10 +89,27 @@ impl Remote {
     /// A transport as `config` says. Nothing is connected yet.
     #[allow(clippy::new_ret_no_self, reason = "who holds a transport never needs to know which")]
     pub fn new(env: &Env, config: RemoteConfig) -> Result<Arc<dyn Transport>, RemoteError> {
+        Ok(Remote::open(env, config)?)
+    }
+
+    /// The same, for who also asks for what is no resource.
+    pub fn open(env: &Env, config: RemoteConfig) -> Result<Arc<Remote>, RemoteError> {
         let http = connect::client(env, &config)?;
         let base = config.server.trim_end_matches('/').to_owned();
         let token = Token { fixed: config.token, file: config.token_file, read: Mutex::new(None) };
         Ok(Arc::new(Remote { base, token, http }))
+    }
+
+    /// The document at `path`, such as discovery's, in the form that `accept` names.
+    pub async fn document(&self, path: &str, accept: &str) -> Result<Bytes, Status> {
+        let exchange = async {
+            let request = http::Request::get(format!("{}{path}", self.base)).header(ACCEPT, accept);
+            let (head, body) = self.exchange(request, Bytes::new()).await?.into_parts();
+            let body =
+                body.collect().await.map_err(|error| unreachable_server(&self.base, &error))?.to_bytes();
+            if head.status.is_success() { Ok(body) } else { Err(failure(&head, &body)) }
+        };
+        self.in_time(exchange).await
     }
 
     async fn send(&self, request: &Request) -> Result<http::Response<Incoming>, Status> {
@@ -100,18 +117,31 @@ impl Remote {
         let mut http = http::Request::builder()
             .method(path::method(request.verb))
             .uri(uri)
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, concat!("decapod/", env!("CARGO_PKG_VERSION")));
-        if let Some(token) = self.token.get().await? {
-            http = http.header(AUTHORIZATION, token);
-        }
+            .header(ACCEPT, "application/json");
         if !request.body.is_empty() {
             http = http.header(CONTENT_TYPE, path::content_type(request));
         }
-        let http = http
-            .body(Full::new(request.body.clone()))
-            .map_err(|error| Status::bad_request(error.to_string()))?;
+        self.exchange(http, request.body.clone()).await
+    }
+
+    /// Sends what is begun, as ourselves.
+    async fn exchange(
+        &self,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<http::Response<Incoming>, Status> {
+        let mut http = request.header(USER_AGENT, concat!("decapod/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = self.token.get().await? {
+            http = http.header(AUTHORIZATION, token);
+        }
+        let http = http.body(Full::new(body)).map_err(|error| Status::bad_request(error.to_string()))?;
         self.http.request(http).await.map_err(|error| unreachable_server(&self.base, &error))
+    }
+
+    async fn in_time<T>(&self, exchange: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        tokio::time::timeout(ANSWER_TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(Status::timeout(format!("no answer from {} in time", self.base))))
     }
 
     async fn answer(&self, request: Request) -> Result<Reply, Status> {
@@ -131,9 +161,7 @@ impl Remote {
         // A watch answers when it begins, which may be only when there is something to say.
         match request.verb {
             Verb::Watch => exchange.await,
-            _ => tokio::time::timeout(ANSWER_TIMEOUT, exchange)
-                .await
-                .unwrap_or_else(|_| Err(Status::timeout(format!("no answer from {} in time", self.base)))),
+            _ => self.in_time(exchange).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+pub mod component;
 mod node;
 mod parse;
 mod token;
@@ -63,6 +64,25 @@ pub enum Command {
     ///   kubectl --kubeconfig /tmp/api/admin.kubeconfig get namespaces
     #[command(verbatim_doc_comment)]
     Apiserver(Apiserver),
+    /// Run the scheduler alone, for any cluster
+    Scheduler(component::Scheduler),
+    /// Run the controllers alone, for any cluster
+    ///
+    /// All act as the kubeconfig's user. As upstream's, with a signer and networks for nodes:
+    ///
+    ///   decapod controller-manager --kubeconfig FILE --allocate-node-cidrs --cluster-cidr 10.42.0.0/16 \
+    ///     --cluster-signing-cert-file ca.crt --cluster-signing-key-file ca.key
+    #[command(verbatim_doc_comment)]
+    ControllerManager(component::ControllerManager),
+    /// Run the kubelet alone, with the network of its pods
+    ///
+    /// It registers the node and waits for a controller to give that a network. "decapod down" and "uninstall" with
+    /// the same --data-dir stop it and take away what it has made.
+    Kubelet(component::Kubelet),
+    /// Run the service proxy alone
+    ///
+    /// Its rules stay when it ends, so that services go on; "decapod proxy --cleanup" removes them.
+    Proxy(component::Proxy),
     /// Stop the cluster or the node and its containers; the data stays
     Down(Folder),
     /// Say whether the cluster runs, and how it is

@@ -26,7 +26,7 @@ pub struct NodeArgs {
     #[command(flatten)]
     pub folder: Folder,
     /// The name of the node [default: the machine's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, visible_alias = "hostname-override", value_name = "NAME")]
     pub node_name: Option<String>,
     /// The address of the node [default: that of the default route]
     #[arg(long, value_name = "ADDRESS")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use decapod_api::Status;
 use decapod_apiserver::Server;
 use decapod_apiserver::identity::User;
-use decapod_apiserver::pki::Subject;
+use decapod_apiserver::pki::{Pki, Subject};
 use decapod_client::{Client, Informer, Selection, certified_key};
 use decapod_controllers::clusterdns;
 use decapod_dns::Dns;
@@ -50,16 +50,11 @@ pub struct Access {
 impl Access {
     /// The way to an API server in this process, for each part as itself.
     pub fn local(env: &Env, server: &Arc<Server>, settings: &NodeSettings) -> Result<Access, Error> {
-        let name = format!("system:node:{}", settings.node_name);
-        let hosts = [settings.node_name.clone(), settings.node_ip.to_string(), "127.0.0.1".to_owned()];
-        let subject = Subject { name: &name, groups: &["system:nodes"], hosts: &hosts };
-        let serving = server.pki().identity("kubelet-server", &subject, env.now())?;
-        let certified = certified_key(serving.cert_pem.as_bytes(), serving.key_pem.as_bytes())?;
         Ok(Access {
             kubelet: server.client(User::node(&settings.node_name), "kubelet"),
             proxy: server.client(User::new("system:kube-proxy", &[]), "kube-proxy"),
             dns: server.client(User::service_account("kube-system", DNS_ACCOUNT), "coredns"),
-            serving: Arc::new(SingleCertAndKey::from(certified)),
+            serving: serving_certificate(env, server.pki(), settings)?,
             ca_pem: server.pki().ca_pem().to_owned(),
         })
     }
@@ -76,15 +71,9 @@ impl Node {
         layout: &Layout,
         access: Access,
     ) -> Result<Node, Error> {
-        settings.record()?;
-        let Access { kubelet: client, proxy: proxy_client, dns: dns_client, .. } = &access;
-        let kubelet = Kubelet::start(env, client.clone(), kubelet_config(settings, layout, &access)).await?;
-
-        let pod_cidr = pod_cidr(env, client, &settings.node_name).await?;
-        let network = network_config(settings, layout, pod_cidr);
-        let kernel = Kernel::system()?;
-        make_network(&kernel, settings, &network)?;
-        Routes::start(env, proxy_client, kernel, network, &settings.node_name);
+        let kubelet =
+            start_kubelet(env, settings, &access, kubelet_config(settings, layout, &access)).await?;
+        let pod_cidr = start_network(env, settings, layout, &access).await?;
 
         let proxy_config = ProxyConfig::new(
             settings.kernel_name(),
@@ -92,10 +81,10 @@ impl Node {
             vec![layout.pods()],
             vec![layout.services()],
         );
-        let proxy = Proxy::start(env, proxy_client, proxy_config, decapod_proxy::Kernel::system()?);
+        let proxy = Proxy::start(env, &access.proxy, proxy_config, decapod_proxy::Kernel::system()?);
 
         let gateway = NetworkConfig::gateway(&pod_cidr);
-        let dns = Dns::start(env, dns_client.clone(), dns_config(layout, gateway)).await?;
+        let dns = Dns::start(env, access.dns.clone(), dns_config(layout, gateway)).await?;
         Ok(Node { kubelet, dns, proxy })
     }
 
@@ -107,7 +96,52 @@ impl Node {
     }
 }
 
-fn kubelet_config(settings: &NodeSettings, layout: &Layout, access: &Access) -> decapod_kubelet::Config {
+/// A certificate for the kubelet's API by an authority of the node's own, as upstream's kubelet makes where it gets none.
+pub fn own_certificate(env: &Env, settings: &NodeSettings) -> Result<Arc<dyn ResolvesServerCert>, Error> {
+    serving_certificate(env, &Pki::open(&settings.paths.node_pki(), env.now())?, settings)
+}
+
+fn serving_certificate(
+    env: &Env,
+    pki: &Pki,
+    settings: &NodeSettings,
+) -> Result<Arc<dyn ResolvesServerCert>, Error> {
+    let name = format!("system:node:{}", settings.node_name);
+    let hosts = [settings.node_name.clone(), settings.node_ip.to_string(), "127.0.0.1".to_owned()];
+    let subject = Subject { name: &name, groups: &["system:nodes"], hosts: &hosts };
+    let serving = pki.identity("kubelet-server", &subject, env.now())?;
+    let certified = certified_key(serving.cert_pem.as_bytes(), serving.key_pem.as_bytes())?;
+    Ok(Arc::new(SingleCertAndKey::from(certified)))
+}
+
+/// Starts the kubelet; it registers the node.
+pub async fn start_kubelet(
+    env: &Env,
+    settings: &NodeSettings,
+    access: &Access,
+    config: decapod_kubelet::Config,
+) -> Result<Kubelet, Error> {
+    settings.record()?;
+    Ok(Kubelet::start(env, access.kubelet.clone(), config).await?)
+}
+
+/// Starts the network of the node's pods once a controller has given the node one, which is returned.
+pub async fn start_network(
+    env: &Env,
+    settings: &NodeSettings,
+    layout: &Layout,
+    access: &Access,
+) -> Result<IpNet, Error> {
+    let pod_cidr = pod_cidr(env, &access.kubelet, &settings.node_name).await?;
+    let network = network_config(settings, layout, pod_cidr);
+    let kernel = Kernel::system()?;
+    make_network(&kernel, settings, &network)?;
+    Routes::start(env, &access.proxy, kernel, network, &settings.node_name);
+    Ok(pod_cidr)
+}
+
+/// What the kubelet of a node of `layout` is told.
+pub fn kubelet_config(settings: &NodeSettings, layout: &Layout, access: &Access) -> decapod_kubelet::Config {
     let paths = &settings.paths;
     decapod_kubelet::Config {
         pod_log_dir: paths.pod_logs(),

@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use super::{Error, Settings};
 
 /// How long certificates are good that the cluster signs (upstream's --cluster-signing-duration).
-const CERTIFICATES_LAST: SignedDuration = SignedDuration::from_hours(365 * 24);
+pub const CERTIFICATES_LAST: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// A control plane that runs.
 pub struct Plane {

@@ -109,7 +109,7 @@ impl Settings {
 impl NodeSettings {
     /// The name as `network` and `proxy` take it: empty for a machine's only cluster.
     pub fn kernel_name(&self) -> &str {
-        if self.name == DEFAULT_NAME { "" } else { &self.name }
+        kernel_name(&self.name)
     }
 
     /// Writes down what taking it away needs to know.
@@ -120,6 +120,11 @@ impl NodeSettings {
         let text = serde_json::to_vec_pretty(&record).map_err(|error| failed(error.into()))?;
         std::fs::write(&path, text).map_err(failed)
     }
+}
+
+/// What `network` and `proxy` call the cluster `name`.
+pub fn kernel_name(name: &str) -> &str {
+    if name == DEFAULT_NAME { "" } else { name }
 }
 
 /// The control group of the pods of the cluster `name`, where none is given.

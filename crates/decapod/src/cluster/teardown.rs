@@ -9,7 +9,7 @@ use decapod_network::{Kernel, Ledger, NetworkConfig};
 use decapod_proxy::ProxyConfig;
 use decapod_sys::Env;
 
-use super::settings::{DEFAULT_NAME, Record};
+use super::settings::{Record, kernel_name};
 use super::{Error, Paths};
 
 /// Stops the process that runs the cluster, all pods and the container runtime. What cannot be done is returned.
@@ -47,8 +47,12 @@ pub fn uninstall(paths: &Paths) -> Result<Vec<String>, Error> {
             .unwrap_or_default();
         problems.extend(decapod_network::remove(&Kernel::system()?, &network, &ledger));
         let name = Record::read(paths).name;
-        let name = if name == DEFAULT_NAME { "" } else { &name };
-        let proxy = ProxyConfig::new(name, "", network.cluster_cidrs.clone(), network.service_cidrs.clone());
+        let proxy = ProxyConfig::new(
+            kernel_name(&name),
+            "",
+            network.cluster_cidrs.clone(),
+            network.service_cidrs.clone(),
+        );
         if let Err(error) = decapod_proxy::uninstall(&*decapod_proxy::Kernel::system()?.nftables, &proxy) {
             problems.push(format!("removing the service rules: {error}"));
         }

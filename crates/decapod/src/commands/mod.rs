@@ -2,6 +2,7 @@
 
 mod agent;
 mod apiserver;
+mod component;
 mod down;
 mod images;
 mod server;
@@ -23,6 +24,9 @@ pub enum Error {
     /// A kubeconfig could not be written.
     #[error(transparent)]
     Kubeconfig(#[from] decapod_cli::kubeconfig::Error),
+    /// The kubeconfig that leads to the API server.
+    #[error("--kubeconfig: {0}")]
+    Server(decapod_client::kubeconfig::KubeconfigError),
     /// Keys or certificates could not be made.
     #[error(transparent)]
     Pki(#[from] decapod_apiserver::pki::Error),
@@ -90,6 +94,10 @@ pub fn run(command: Command) -> Result<(), Error> {
         Command::Agent(args) => block_on(agent::run(args)),
         Command::Token(args) => block_on(token::run(args)),
         Command::Apiserver(args) => block_on(apiserver::run(args)),
+        Command::Scheduler(args) => block_on(component::scheduler(args)),
+        Command::ControllerManager(args) => block_on(component::controller_manager(args)),
+        Command::Kubelet(args) => block_on(component::kubelet(args)),
+        Command::Proxy(args) => block_on(component::proxy(args)),
         Command::Down(args) => block_on(down::down(args)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Uninstall(args) => block_on(down::uninstall(args)),

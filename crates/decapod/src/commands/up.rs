@@ -112,7 +112,7 @@ pub fn node_settings(args: &args::NodeArgs) -> NodeSettings {
 }
 
 /// The machine's name, as a node may be called.
-fn host_name() -> String {
+pub fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
     let name: String = name
         .chars()

@@ -35,7 +35,9 @@ type Body = BoxBody<Bytes, io::Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// Its address is taken or not this machine's.
-    #[error("cannot listen on {address}: {source}")]
+    #[error(
+        "the kubelet cannot listen on {address}: {source}: stop what uses the port, or choose another with --kubelet-port"
+    )]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
