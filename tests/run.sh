@@ -31,7 +31,7 @@ packages() {
 
 # Upstream's programs first: they are built once and kept.
 upstream() {
-  conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler agnhost oracle >/dev/null
+  conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler kube-controller-manager agnhost oracle >/dev/null
   scripts/runtime.sh >/dev/null
   conformance/images/build.sh agnhost busybox >/dev/null
 }
@@ -45,6 +45,7 @@ stage "unit and property tests" unit_tests
 stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
 stage "API server beside upstream's" tests/beside-upstream.sh
+stage "our parts in the place of upstream's" tests/swap.sh
 stage "crash: kill -9 of the API server" tests/crash.sh
 stage "crash: power cuts" tests/power-cut.sh
 stage "bad input" tests/bad-input.sh
