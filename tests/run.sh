@@ -25,7 +25,7 @@ oracle() {
 }
 
 packages() {
-  scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl ps=procps strip=binutils mke2fs=e2fsprogs \
+  scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl python3=python3 ps=procps strip=binutils mke2fs=e2fsprogs \
     setpriv=util-linux busybox=busybox-static qemu-system-x86_64=qemu-system-x86
 }
 

@@ -163,7 +163,8 @@ fn temporary(path: &Path) -> Result<(PathBuf, std::fs::File), Error> {
     }
     let temporary = path.with_extension("decapod-new");
     let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
+    let file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
     give(&temporary).map_err(failed)?;
     Ok((temporary, file))
 }

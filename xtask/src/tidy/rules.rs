@@ -31,7 +31,8 @@ const IN_TESTS: fn(&Source, usize) -> bool = |source, line| source.is_test(line)
 /// Where a person reads what is printed, or cargo does.
 const WHERE_PRINTED: fn(&Source, usize) -> bool = |source, line| {
     let path = source.path.as_str();
-    let printers = ["bench/", "crates/decapod/", "oracle/", "xtask/"].iter().any(|folder| path.starts_with(folder));
+    let printers =
+        ["bench/", "crates/decapod/", "oracle/", "xtask/"].iter().any(|folder| path.starts_with(folder));
     printers || path.ends_with("/build.rs") || path.contains("/examples/") || source.is_test(line)
 };
 /// In tests, and where the rule itself is written down.

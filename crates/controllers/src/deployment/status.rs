@@ -218,7 +218,8 @@ fn late_in(deployment: &Deployment, status: &DeploymentStatus, now: Timestamp) -
 /// Creates the ReplicaSet of the present template; or, if its name is taken by another, sees to another name.
 pub(super) fn create(rollout: &mut Rollout, state: &State, live: &Live) {
     let status = rollout.deployment.status.get_or_insert_default();
-    let is_lost = is_planted(Bug::LostAnswer) && live.failure.as_ref().is_some_and(|failure| failure.code == 503);
+    let is_lost =
+        is_planted(Bug::LostAnswer) && live.failure.as_ref().is_some_and(|failure| failure.code == 503);
     if state.taken.is_some() || is_lost {
         status.collision_count = Some(status.collision_count.unwrap_or_default() + 1);
         return;

@@ -40,7 +40,9 @@ pub enum Error {
         services: Ipv4Net,
     },
     /// The node is in a network of the cluster's.
-    #[error("the node's address {address} is in {network}: give the cluster another network, or the node another --node-ip")]
+    #[error(
+        "the node's address {address} is in {network}: give the cluster another network, or the node another --node-ip"
+    )]
     Inside {
         /// The node's.
         address: Ipv4Addr,

@@ -9,9 +9,9 @@ use decapod_cli::kubeconfig::{self, Access};
 use decapod_sys::Env;
 
 use super::{Error, asked_to_end};
-use crate::{args, cluster};
 use crate::cluster::settings::cgroup_root;
 use crate::cluster::{Cluster, Layout, NodeSettings, Paths, Settings};
+use crate::{args, cluster};
 
 /// What the process in the background says when the cluster is up.
 pub const READY: &str = "ready";

@@ -94,7 +94,8 @@ fn sockets(dir: &Path) -> Vec<PathBuf> {
 /// containerd can be told where to keep it (1.7 and newer).
 fn connected(dir: &Path, results: &Path) -> Vec<(PathBuf, PathBuf)> {
     let ids: Vec<PathBuf> = bundles(dir).collect();
-    let is_ours = |id: &str, namespace: &Path| namespace.starts_with(dir) || ids.iter().any(|path| path.ends_with(id));
+    let is_ours =
+        |id: &str, namespace: &Path| namespace.starts_with(dir) || ids.iter().any(|path| path.ends_with(id));
     let notes = std::fs::read_dir(results).into_iter().flatten().flatten().map(|entry| entry.path());
     let read = |note: PathBuf| {
         let text = std::fs::read(&note).ok()?;
@@ -157,7 +158,9 @@ mod tests {
         std::fs::create_dir_all(dir.join("state/io.containerd.runtime.v2.task/k8s.io/by-folder"))?;
         std::fs::create_dir(&results)?;
         let inside = dir.join("state/netns/a").display().to_string();
-        for (id, namespace) in [("inside", inside.as_str()), ("by-folder", "/run/netns/b"), ("other", "/run/netns/c")] {
+        for (id, namespace) in
+            [("inside", inside.as_str()), ("by-folder", "/run/netns/b"), ("other", "/run/netns/c")]
+        {
             let note = serde_json::json!({"containerId": id, "netns": namespace, "result": {}});
             std::fs::write(results.join(format!("net-{id}-eth0")), note.to_string())?;
         }
