@@ -66,6 +66,8 @@ kind: Node
 metadata: {name: one}
 YAML
 ours patch node one --subresource=status --type=merge -p '{"status":{"capacity":{"cpu":"4","memory":"8Gi","pods":"110"},"allocatable":{"cpu":"4","memory":"8Gi","pods":"110"},"conditions":[{"type":"Ready","status":"True"}]}}' >/dev/null
+# No controller runs here that would see that it is ready.
+ours taint node one node.kubernetes.io/not-ready:NoSchedule- >/dev/null
 "$scheduler" --kubeconfig "$WORK/ours/admin.kubeconfig" --authentication-kubeconfig "$WORK/ours/admin.kubeconfig" \
   --authorization-kubeconfig "$WORK/ours/admin.kubeconfig" --secure-port=16531 --bind-address=127.0.0.1 \
   --leader-elect=false --kube-api-content-type=application/vnd.kubernetes.protobuf >"$WORK/scheduler.log" 2>&1 &

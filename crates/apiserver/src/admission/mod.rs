@@ -9,7 +9,6 @@ mod persistent_volume_claim_resize;
 mod priority;
 mod runtime_class;
 mod service_account;
-mod storage_object_in_use_protection;
 mod taint_nodes_by_condition;
 
 use std::sync::Arc;
@@ -140,7 +139,6 @@ pub fn default_plugins() -> Admission {
         Box::new(default_toleration_seconds::DefaultTolerationSeconds),
         Box::new(persistent_volume_claim_resize::PersistentVolumeClaimResize),
         Box::new(default_class::STORAGE),
-        Box::new(storage_object_in_use_protection::StorageObjectInUseProtection),
         Box::new(runtime_class::RuntimeClass),
         Box::new(default_class::INGRESS),
     ])
