@@ -16,6 +16,7 @@ pub mod names;
 pub mod object;
 pub mod patch;
 pub mod quantity;
+pub mod quota;
 pub mod raw;
 pub mod schema;
 pub mod selector;

@@ -28,6 +28,7 @@ pub mod nodelifecycle;
 pub mod objects;
 pub mod podgc;
 pub mod replicaset;
+pub mod resourcequota;
 pub mod resources;
 pub mod rootca;
 pub mod runtime;

@@ -12,7 +12,7 @@ use crate::runtime::Informers;
 use crate::{
     Wiring, clusterdns, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning, daemonset,
     deployment, disruption, endpoints, endpointslice, garbagecollector, job, namespace, nodeipam,
-    nodelifecycle, podgc, replicaset, rootca, serviceaccount, statefulset, tainteviction, ttl,
+    nodelifecycle, podgc, replicaset, resourcequota, rootca, serviceaccount, statefulset, tainteviction, ttl,
     ttlafterfinished,
 };
 
@@ -106,6 +106,7 @@ impl Controllers {
         if let Some(signer) = config.signer {
             csrsigning::start(&wiring, signer);
         }
+        resourcequota::start(&wiring, config.resources.clone());
         garbagecollector::start(&wiring, config.resources);
         Ok(())
     }

@@ -7,6 +7,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod persistent_volume_claim_resize;
 mod priority;
+mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod taint_nodes_by_condition;
@@ -15,9 +16,11 @@ use std::sync::Arc;
 
 use decapod_api::kinds::{Resource, Version};
 use decapod_api::{Status, Value};
+use jiff::Timestamp;
 
 use crate::identity::User;
 use crate::registry::Lookup;
+pub use resource_quota::Charge;
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,16 @@ pub trait Plugin: Send + Sync {
     fn validate(&self, _attributes: &Attributes, _lookup: &dyn Lookup) -> Result<(), Status> {
         Ok(())
     }
+
+    /// Says what the write takes of quotas, or refuses. Asked last of all, and again if a quota changes meanwhile.
+    fn charge(
+        &self,
+        _attributes: &Attributes,
+        _lookup: &dyn Lookup,
+        _now: Timestamp,
+    ) -> Result<Vec<Charge>, Status> {
+        Ok(Vec::new())
+    }
 }
 
 /// The plugins, in order.
@@ -106,6 +119,20 @@ impl Admission {
     /// Runs all validating hooks.
     pub fn validate(&self, attributes: &Attributes, lookup: &dyn Lookup) -> Result<(), Status> {
         self.plugins.iter().filter(|p| p.handles(attributes)).try_for_each(|p| p.validate(attributes, lookup))
+    }
+
+    /// Gathers what the write takes of quotas.
+    pub fn charge(
+        &self,
+        attributes: &Attributes,
+        lookup: &dyn Lookup,
+        now: Timestamp,
+    ) -> Result<Vec<Charge>, Status> {
+        let mut charges = Vec::new();
+        for plugin in self.plugins.iter().filter(|plugin| plugin.handles(attributes)) {
+            charges.extend(plugin.charge(attributes, lookup, now)?);
+        }
+        Ok(charges)
     }
 }
 
@@ -141,5 +168,6 @@ pub fn default_plugins() -> Admission {
         Box::new(default_class::STORAGE),
         Box::new(runtime_class::RuntimeClass),
         Box::new(default_class::INGRESS),
+        Box::new(resource_quota::ResourceQuota),
     ])
 }

@@ -6,7 +6,7 @@ use decapod_client::Options;
 use decapod_store::{CommitError, Expect, Write};
 
 use super::draft::Validation;
-use super::{Body, Context, Registry, Target, commit_failed, meta};
+use super::{Body, Context, RETRIES_MAX, Registry, Target, commit_failed, meta};
 use crate::admission::{Attributes, Operation};
 
 /// How many random names are tried before a create gives up (upstream's `maxNameGenerationCreateAttempts`).
@@ -111,22 +111,43 @@ impl Registry {
         let place = Target { name: name.clone(), ..target.clone() };
         let encoded = self.encode(resource, &attributes.object)?;
         if options.dry_run {
+            self.charge(&attributes)?;
             if self.store.get(&place.key()).is_some() {
                 return Err(Status::already_exists(&resource.group_resource(), &name));
             }
             return self.in_version(&place, Object::new(encoded.bytes, 0));
         }
         let write = Write::Put { key: place.key().into(), value: encoded, expect: Expect::Absent };
-        match self.commit(&place, write).await {
+        match self.commit_created(&place, write, &attributes).await {
             Ok(object) => {
                 reservation.keep();
                 self.in_version(&place, object)
             }
-            Err(CommitError::Conflict { .. }) => {
-                Err(Status::already_exists(&resource.group_resource(), &name))
-            }
-            Err(error) => Err(commit_failed(error, &place)),
+            Err(status) => Err(status),
         }
+    }
+
+    /// Commits a new object, with what it takes of quotas.
+    async fn commit_created(
+        &self,
+        place: &Target,
+        write: Write,
+        attributes: &Attributes<'_>,
+    ) -> Result<Object, Status> {
+        let _turn = self.turn(&place.namespace).await;
+        for _ in 0..RETRIES_MAX {
+            let charges = self.charge(attributes)?;
+            match self.commit_charged(place, write.clone(), charges).await {
+                Ok(object) => return Ok(object),
+                Err(CommitError::Conflict { key, .. }) if *key == *place.key() => {
+                    return Err(Status::already_exists(&place.resource.group_resource(), &place.name));
+                }
+                // A quota has changed.
+                Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(commit_failed(error, place)),
+            }
+        }
+        Err(Status::modified(&place.resource.group_resource(), &place.name))
     }
 }
 

@@ -56,6 +56,15 @@ impl DeleteOptions {
         Ok(options)
     }
 
+    /// The same, if the object is still at `revision`.
+    pub(super) fn pinned(&self, revision: Option<String>) -> DeleteOptions {
+        let uid = self.preconditions.as_ref().and_then(|pins| pins.uid.clone());
+        DeleteOptions {
+            preconditions: Some(RawPreconditions { uid, resource_version: revision }),
+            ..self.clone()
+        }
+    }
+
     /// What becomes of dependents, when the client says so.
     pub(super) fn propagation(&self) -> Option<Propagation> {
         self.propagation_policy.or(match self.orphan_dependents {

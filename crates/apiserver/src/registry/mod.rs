@@ -3,6 +3,7 @@
 //! A request is resolved to a [`Target`], a row of data and a place in it; the verb's file does the rest, the same
 //! for all kinds. What a kind does of its own is its [`decapod_api::kinds::Strategy`].
 
+mod charges;
 mod context;
 mod create;
 mod delete;
@@ -40,6 +41,7 @@ pub struct Registry {
     pub(crate) kinds: Kinds,
     pub(crate) admission: Admission,
     pub(crate) special: Special,
+    turns: charges::Turns,
 }
 
 /// How often an update is tried again when another write came first, where the client does not pin a revision.
@@ -50,7 +52,14 @@ const RETRIES_MAX: usize = 32;
 impl Registry {
     /// A registry of the built-in kinds.
     pub fn new(env: Env, store: Store, admission: Admission, special: Special) -> Arc<Registry> {
-        Arc::new(Registry { env, store, kinds: Kinds::built_in(), admission, special })
+        Arc::new(Registry {
+            env,
+            store,
+            kinds: Kinds::built_in(),
+            admission,
+            special,
+            turns: Default::default(),
+        })
     }
 
     /// The resources that are served.

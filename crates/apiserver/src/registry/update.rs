@@ -7,7 +7,7 @@ use decapod_store::{CommitError, Expect, Write};
 
 use super::draft::Validation;
 use super::{Body, Context, RETRIES_MAX, Registry, Target, commit_failed, meta};
-use crate::admission::{Attributes, Operation};
+use crate::admission::{Attributes, Charge, Operation};
 
 /// What a change wants of the object it finds.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub(crate) struct Preconditions {
 pub(crate) enum Outcome {
     /// This, in the stored version.
     Put(Value),
+    /// This, and what it takes of quotas.
+    Charged(Value, Vec<Charge>),
     /// Nothing: the object ends, and this is its last body.
     Remove(Value),
     /// The same.
@@ -189,13 +191,14 @@ impl Registry {
         }
         let attributes = self.attributes(context, target, options, old, new);
         self.admission.validate(&attributes, self)?;
+        let charges = self.charge(&attributes)?;
         if let Some(reservation) = reservation {
             reservation.keep();
         }
         let new = attributes.object;
         match super::delete::is_finished(&new, resource) {
             true => Ok(Outcome::Remove(new)),
-            false => Ok(Outcome::Put(new)),
+            false => Ok(Outcome::Charged(new, charges)),
         }
     }
 
@@ -229,9 +232,17 @@ impl Registry {
             let object = found.ok_or_else(|| target.not_found())?;
             expect.check(target, &object)?;
             let current = Current { draft: self.draft_of(target, &object)?, object };
-            let write = match change(&current)? {
+            let mut charges = Vec::new();
+            let outcome = match change(&current)? {
+                Outcome::Charged(draft, taken) => {
+                    charges = taken;
+                    Outcome::Put(draft)
+                }
+                outcome => outcome,
+            };
+            let write = match outcome {
                 Outcome::Keep => return Ok(Changed::Kept(current.object)),
-                Outcome::Put(draft) => {
+                Outcome::Put(draft) | Outcome::Charged(draft, _) => {
                     let value = self.encode(&target.resource, &draft)?;
                     if same(&value, &current.object) {
                         return Ok(Changed::Kept(current.object));
@@ -261,10 +272,12 @@ impl Registry {
                 }
             };
             let removes = matches!(write, Write::Delete { .. });
-            match self.commit(target, write).await {
+            match self.commit_charged(target, write, charges).await {
                 Ok(object) if removes => return Ok(Changed::Removed(object)),
                 Ok(object) => return Ok(Changed::Kept(object)),
-                Err(CommitError::Conflict { current, .. }) => found = current,
+                Err(CommitError::Conflict { key: at, current }) if *at == *key => found = current,
+                // A quota has changed; the object may have, too.
+                Err(CommitError::Conflict { .. }) => found = self.store.get(&key),
                 Err(error) => return Err(commit_failed(error, target)),
             }
         }

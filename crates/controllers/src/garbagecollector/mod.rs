@@ -5,7 +5,6 @@
 //! them indexes its objects by their owners, which is all that is asked of one. What an informer does not know is
 //! read from the server before anything is deleted for it.
 
-mod monitors;
 mod reconcile;
 #[cfg(test)]
 mod tests;
@@ -22,7 +21,7 @@ use crate::Wiring;
 use crate::objects::meta::meta_of;
 use crate::objects::{Meta, owner};
 use crate::resources::{ApiResource, Resources};
-use crate::runtime::{Informers, Live, Plan, Reconcile};
+use crate::runtime::{Informers, Live, Monitors, Plan, Reconcile};
 
 pub use reconcile::State;
 
@@ -49,7 +48,16 @@ struct Controller {
 pub fn start(wiring: &Wiring, resources: Resources) {
     let controller = Controller { informers: wiring.informers.clone(), resources };
     let builder = wiring.controller(controller.clone()).workers(20);
-    wiring.env.spawn("garbage-collector", monitors::run(wiring.env.clone(), controller, builder));
+    let resources = controller.resources.clone();
+    let keys = move |resource: &GroupVersionResource, change: &Change| controller.concerned(resource, change);
+    let monitors = Monitors::new(wiring.env, &wiring.informers, resources, is_collected, keys);
+    wiring.env.spawn("garbage-collector", monitors.run(builder));
+}
+
+/// Whether objects of `resource` have owners that matter: Events have none, and come and go by themselves.
+fn is_collected(resource: &ApiResource) -> bool {
+    resource.resource.resource != "events"
+        && ["list", "watch", "delete"].iter().all(|verb| resource.has_verb(verb))
 }
 
 fn is_deleting(object: &Object) -> bool {

@@ -8,10 +8,12 @@
 mod controller;
 mod execute;
 mod informers;
+mod monitors;
 mod plan;
 mod write;
 
 pub use controller::{Builder, Reconcile};
 pub use informers::Informers;
+pub use monitors::Monitors;
 pub use plan::{Action, Live, LiveRead, Note, Plan};
 pub use write::Write;

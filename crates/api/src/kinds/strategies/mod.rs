@@ -24,6 +24,9 @@ mod rules;
 mod scheduling;
 mod storage;
 
+pub(crate) use self::core::pod::qos;
+pub(crate) use self::core::resource_names;
+
 use std::sync::Arc;
 
 use super::strategy::{Plain, Strategy};

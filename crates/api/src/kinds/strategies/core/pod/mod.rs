@@ -1,7 +1,7 @@
 //! Pod: containers that run together on a node (k8s.io/kubernetes/pkg/registry/core/pod).
 
 mod prepare;
-mod qos;
+pub mod qos;
 mod validate;
 
 use super::pod_spec::{defaults, gated};
