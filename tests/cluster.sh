@@ -13,23 +13,6 @@ k() { timeout 60 "$KUBECTL" "$@"; }
 up() { "$DECAPOD" up --detach --data-dir "$DATA" --kubeconfig "$KUBECONFIG" --port 16561 --kubelet-port 16562 --node-name one ${RUNTIME:+--runtime-dir "$RUNTIME"}; }
 cleanup() { "$DECAPOD" uninstall --data-dir "$DATA" --kubeconfig "$KUBECONFIG" >/dev/null 2>&1 || true; }
 
-# What the machine looks like: links, rules, mounts, namespaces, control groups, settings, files.
-machine() (
-  set +e +o pipefail
-  ip -o link | awk -F': ' '{print "link", $2}' | sort
-  nft list tables | sort
-  awk '{print "mount", $5}' /proc/self/mountinfo | sort
-  ls /run/netns 2>/dev/null | sed 's/^/netns /'
-  find /sys/fs/cgroup -maxdepth 2 -name 'kubepods*' | sort
-  for name in net/ipv4/ip_forward net/ipv4/conf/all/rp_filter net/bridge/bridge-nf-call-iptables; do
-    [ -e "/proc/sys/$name" ] && echo "sysctl $name $(cat /proc/sys/$name)"
-  done
-  find /etc/cni /opt/cni /var/lib/decapod /var/lib/containerd /run/containerd 2>/dev/null | sort
-  # Processes of ours: whoever has the folder in its command line.
-  pgrep -af "$DATA" | grep -v pgrep | sed 's/^/process /'
-  true
-)
-
 machine >"$WORK/before"
 began=$(date +%s%N)
 check "up" up

@@ -51,6 +51,7 @@ stage "crash: power cuts" tests/power-cut.sh
 stage "bad input" tests/bad-input.sh
 stage "bad input: a full disk" tests/full-disk.sh
 stage "cluster: a stranger's first minutes" tests/cluster.sh
+stage "two clusters on one machine" tests/two-clusters.sh
 stage "two nodes" tests/two-nodes.sh
 stage "cluster: crashes of a node with 20 pods" tests/node-crash.sh
 echo "all stages: $SECONDS s"

@@ -2,9 +2,11 @@
 
 pub mod addons;
 pub mod agent;
+pub mod neighbors;
 pub mod node;
 pub mod paths;
 pub mod plane;
+pub mod ports;
 pub mod preflight;
 pub mod settings;
 pub mod teardown;
@@ -119,6 +121,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A port.
+    #[error(transparent)]
+    Port(#[from] ports::Busy),
     /// A file.
     #[error("{}: {source}", path.display())]
     File {
@@ -134,6 +139,8 @@ pub enum Error {
 impl Cluster {
     /// Starts everything; `say` hears of each step. When it returns, the node is ready and DNS answers.
     pub async fn start(env: &Env, settings: &Settings, say: &dyn Fn(&str)) -> Result<Cluster, Error> {
+        ports::check(settings.port, "--port")?;
+        ports::check(settings.node.kubelet_port, "--kubelet-port")?;
         say("starting the API server");
         let plane = plane::Plane::start(env, settings).await?;
         addons::apply(&plane, settings).await?;

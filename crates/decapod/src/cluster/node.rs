@@ -19,9 +19,9 @@ use k8s_openapi::api::core::v1::Node as NodeObject;
 use rustls::server::ResolvesServerCert;
 use rustls::sign::SingleCertAndKey;
 
-use super::Error;
 use super::addons::DNS_ACCOUNT;
 use super::settings::{Layout, NodeSettings};
+use super::{Error, neighbors, ports};
 
 /// A node that runs.
 pub struct Node {
@@ -122,6 +122,7 @@ pub async fn start_kubelet(
     config: decapod_kubelet::Config,
 ) -> Result<Kubelet, Error> {
     settings.record()?;
+    ports::check(settings.kubelet_port, "--kubelet-port")?;
     Ok(Kubelet::start(env, access.kubelet.clone(), config).await?)
 }
 
@@ -206,6 +207,7 @@ fn make_network(kernel: &Kernel, settings: &NodeSettings, network: &NetworkConfi
     ledger.merge(planned.clone());
     let text = serde_json::to_vec_pretty(&ledger).map_err(|error| failed(error.into()))?;
     std::fs::write(&path, text).map_err(failed)?;
+    neighbors::register(&settings.name, &settings.paths).map_err(failed)?;
     decapod_network::ensure(kernel, network, &planned)?;
     let paths = &settings.paths;
     let binary = std::env::current_exe().map_err(failed)?;

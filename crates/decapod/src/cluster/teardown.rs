@@ -10,7 +10,7 @@ use decapod_proxy::ProxyConfig;
 use decapod_sys::Env;
 
 use super::settings::{Record, kernel_name};
-use super::{Error, Paths};
+use super::{Error, Paths, neighbors};
 
 /// Stops the process that runs the cluster, all pods and the container runtime. What cannot be done is returned.
 pub async fn down(env: &Env, paths: &Paths) -> Vec<String> {
@@ -45,6 +45,9 @@ pub fn uninstall(paths: &Paths) -> Result<Vec<String>, Error> {
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();
+        let others = neighbors::hand_over(paths, &ledger);
+        let others = others.map_err(|source| Error::File { path: paths.ledger(), source })?;
+        let ledger = if others { Ledger::default() } else { ledger };
         problems.extend(decapod_network::remove(&Kernel::system()?, &network, &ledger));
         let name = Record::read(paths).name;
         let proxy = ProxyConfig::new(
