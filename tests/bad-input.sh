@@ -95,4 +95,9 @@ refuses "a half-written file" "ca.key" "$DECAPOD" apiserver --data-dir "$WORK/ap
 cp "$WORK/ca.key" "$WORK/api/pki/ca.key"
 start_apiserver "$WORK/api" 16551
 expect "nothing lost" "keep" k get cm keep -o name
+
+# The doctor says of each thing whether it is well, and what to do.
+expect "the doctor finds the kernel's features" "ok    overlayfs" "$DECAPOD" doctor --data-dir "$WORK/none" --port 16552
+refuses "the doctor finds a busy port" "fail  port        port 16551 cannot be had" "$DECAPOD" doctor --data-dir "$WORK/none" --port 16551
+refuses "the doctor finds a runtime that is missing" "install the package" env PATH=/nowhere "$DECAPOD" doctor --data-dir "$WORK/none" --port 16552
 refuses "no cluster to ask" "no cluster runs in" "$DECAPOD" status --data-dir "$WORK/none"

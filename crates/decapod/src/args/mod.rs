@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 pub mod component;
+mod doctor;
 mod node;
 mod parse;
 mod token;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args as Arguments, Parser, Subcommand};
 use ipnet::Ipv4Net;
 
+pub use doctor::Doctor;
 pub use node::{Agent, ClusterArgs, Folder, NodeArgs, data_dir};
 pub use token::{Token, TokenAction, Whose};
 
@@ -87,6 +89,10 @@ pub enum Command {
     Down(Folder),
     /// Say whether the cluster runs, and how it is
     Status(Folder),
+    /// Say whether this machine can run a cluster, and what to do if not
+    ///
+    /// One line for each thing that a cluster needs: ok, warn or fail. It changes nothing; as root it can try more.
+    Doctor(Doctor),
     /// Stop the cluster or the node and remove everything that it has made
     Uninstall(Uninstall),
     /// Import or list container images

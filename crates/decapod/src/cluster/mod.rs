@@ -2,6 +2,7 @@
 
 pub mod addons;
 pub mod agent;
+pub mod checks;
 pub mod neighbors;
 pub mod node;
 pub mod paths;

@@ -3,6 +3,7 @@
 mod agent;
 mod apiserver;
 mod component;
+mod doctor;
 mod down;
 mod images;
 mod server;
@@ -73,6 +74,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A cluster cannot be here.
+    #[error("this machine cannot run a cluster yet: {0} of the lines above say fail, and what to do")]
+    Unfit(usize),
     /// The process lacks something.
     #[error("{0}")]
     Runtime(std::io::Error),
@@ -98,6 +102,7 @@ pub fn run(command: Command) -> Result<(), Error> {
         Command::ControllerManager(args) => block_on(component::controller_manager(args)),
         Command::Kubelet(args) => block_on(component::kubelet(args)),
         Command::Proxy(args) => block_on(component::proxy(args)),
+        Command::Doctor(args) => doctor::run(args),
         Command::Down(args) => block_on(down::down(args)),
         Command::Status(args) => block_on(status::run(args)),
         Command::Uninstall(args) => block_on(down::uninstall(args)),
