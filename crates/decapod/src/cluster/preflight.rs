@@ -25,6 +25,15 @@ pub enum Error {
     Kernel(Vec<String>),
 }
 
+/// A feature of the kernel that a node needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// In a word, such as `nftables`.
+    pub subject: &'static str,
+    /// What the kernel lacks of it, as a person would look for it.
+    pub missing: Option<String>,
+}
+
 /// What may be missing, as a person would look for it.
 const NAMESPACES: &str = "network namespaces (CONFIG_NET_NS)";
 const OVERLAY: &str = "overlayfs (module overlay)";
@@ -38,19 +47,22 @@ pub fn check() -> Result<(), Error> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::NotRoot);
     }
-    let mut missing = Vec::new();
-    if matches!(mount::is_known("overlay"), Ok(false)) {
-        missing.push(OVERLAY.to_owned());
-    }
-    match Namespace::create().and_then(|scratch| network(&scratch)) {
-        Ok(found) => missing.extend(found),
-        Err(_) => missing.push(NAMESPACES.to_owned()),
-    }
+    let missing: Vec<String> = features().into_iter().filter_map(|feature| feature.missing).collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Kernel(missing)) }
 }
 
-/// What the network of a node lacks in the namespace `scratch`.
-fn network(scratch: &Namespace) -> Result<Vec<String>, NamespaceError> {
+/// The features that a node needs, tried out, for which the process has to be root.
+pub fn features() -> Vec<Feature> {
+    let is_missing = matches!(mount::is_known("overlay"), Ok(false));
+    let overlay = Feature { subject: "overlayfs", missing: is_missing.then(|| OVERLAY.to_owned()) };
+    let network = Namespace::create().and_then(|scratch| network(&scratch));
+    let network = network
+        .unwrap_or_else(|_| vec![Feature { subject: "namespaces", missing: Some(NAMESPACES.to_owned()) }]);
+    [vec![overlay], network].concat()
+}
+
+/// What the network of a node needs, in the namespace `scratch`.
+fn network(scratch: &Namespace) -> Result<Vec<Feature>, NamespaceError> {
     let other = Namespace::create()?;
     scratch.run(|| {
         let bridge = |links: &RouteSocket| links.add_bridge("try", mac(1), MTU);
@@ -64,12 +76,15 @@ fn network(scratch: &Namespace) -> Result<Vec<String>, NamespaceError> {
                 mtu: MTU,
             })
         };
-        let lacks = |what: &str, found: Result<(), NetlinkError>| found.err().map(|_| what.to_owned());
-        let links = [
-            lacks(BRIDGE, RouteSocket::open().and_then(|links| bridge(&links))),
-            lacks(VETH, RouteSocket::open().and_then(|links| veth(&links))),
-        ];
-        links.into_iter().chain([filter()]).flatten().collect()
+        let tried = |subject, what: &str, found: Result<(), NetlinkError>| Feature {
+            subject,
+            missing: found.err().map(|_| what.to_owned()),
+        };
+        vec![
+            tried("bridges", BRIDGE, RouteSocket::open().and_then(|links| bridge(&links))),
+            tried("veth links", VETH, RouteSocket::open().and_then(|links| veth(&links))),
+            Feature { subject: "nftables", missing: filter() },
+        ]
     })
 }
 

@@ -17,8 +17,8 @@ pub fn run(args: args::Doctor) -> Result<(), Error> {
 
 fn examine(args: &args::Doctor) -> Vec<Finding> {
     let paths = Paths { data: args.folder.path() };
-    let mut findings = vec![checks::rights(), checks::overlay()];
-    findings.extend(checks::network());
+    let mut findings = vec![checks::rights()];
+    findings.extend(checks::features());
     findings.push(checks::control_groups());
     findings.extend(checks::runtime(&args.runtime_dir));
     findings.extend([

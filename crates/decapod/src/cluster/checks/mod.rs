@@ -1,10 +1,10 @@
-//! What a machine must have before a node can be on it, one finding a subject. Nothing is changed: kernel features are
-//! tried out in a network namespace that ends with the check.
+//! What a machine must have before a node can be on it, one finding a subject. Nothing is changed. Kernel features are those
+//! that `preflight` tries out before a cluster starts.
 
 mod kernel;
 mod machine;
 
-pub use kernel::{control_groups, network, overlay};
+pub use kernel::{control_groups, features};
 pub use machine::{clock, disk, port, rights, runtime};
 
 /// How bad it is.
