@@ -39,7 +39,7 @@ metadata: {name: ticker}
 spec:
   restartPolicy: Never
   containers:
-  - {name: ticker, image: $BUSYBOX, command: [sh, -c, 'for i in 1 2 3 4 5 6 7 8; do echo tick \$i; sleep 1; done']}
+  - {name: ticker, image: $BUSYBOX, command: [sh, -c, 'i=0; until [ -e /tmp/stop ]; do i=\$((i + 1)); echo tick \$i; sleep 1; done']}
 ---
 apiVersion: v1
 kind: Pod
@@ -62,7 +62,7 @@ spec:
 YAML
 check "they run" k wait --for=condition=Ready pod/ticker pod/reader --timeout=30s
 # Lines come as they are written, and the end of the container is the end of its log.
-k logs -f ticker | while read -r line; do echo "$SECONDS $line"; done >"$WORK/followed" &
+timeout 300 "$KUBECTL" logs -f ticker | while read -r line; do echo "$SECONDS $line"; done >"$WORK/followed" &
 FOLLOWING=$!
 expect "attach to output" "tick" bash -c "timeout 20 '$KUBECTL' attach ticker 2>/dev/null | head -1"
 expect "attach with input" $'got one\ngot two\nno more' bash -c "printf 'one\ntwo\n' | timeout 20 '$KUBECTL' attach -i reader 2>/dev/null"
@@ -102,24 +102,30 @@ eventually 5 "a port that is closed" grep -q "refused" "$WORK/forward.log"
 expect "through the tunnel" "portforward.k8s.io" grep "negotiated protocol" "$WORK/forward.log"
 grep -qi fallback "$WORK/forward.log" && fail "port-forward fell back to SPDY"
 
+check "the end of the container" k exec ticker -- touch /tmp/stop
 wait "$FOLLOWING" || fail "logs -f: exit code $?"
-same "all lines were followed" "$(seq -f 'tick %g' 8)" sed 's/^[0-9]* //' "$WORK/followed"
+ticks=$(wc -l <"$WORK/followed")
+same "all lines were followed" "$(seq -f 'tick %g' "$ticks")" sed 's/^[0-9]* //' "$WORK/followed"
+same "and no others are there" "$(seq -f 'tick %g' "$ticks")" k logs ticker
 spread=$(($(awk 'END {print $1}' "$WORK/followed") - $(awk 'NR == 1 {print $1}' "$WORK/followed")))
 [ "$spread" -ge 3 ] || fail "lines were followed within $spread s"
-same "the last lines" $'tick 7\ntick 8' k logs ticker --tail=2
+same "the last lines" "tick $((ticks - 1))"$'\n'"tick $ticks" k logs ticker --tail=2
 same "lines since then" "" k logs ticker --since-time=2999-01-01T00:00:00Z
 same "lines of the last hour" "tick 1" bash -c "timeout 20 '$KUBECTL' logs ticker --since=1h | head -1"
-check "timestamps" bash -c "timeout 20 '$KUBECTL' logs ticker --timestamps --tail=1 | grep -E '^20[0-9-]+T[0-9:.]+Z tick 8\$'"
+check "timestamps" bash -c "timeout 20 '$KUBECTL' logs ticker --timestamps --tail=1 | grep -E '^20[0-9-]+T[0-9:.]+Z tick $ticks\$'"
 refuses "lines of less than no time" "must be greater than" k logs ticker --since-time= --since=-5s
 eventually 30 "a second run" bash -c "timeout 20 '$KUBECTL' logs again --previous | grep -x 'ran once'"
 refuses "no second run" "previous terminated container \"ticker\" in pod \"ticker\" not found" k logs ticker --previous
+
+check "an ephemeral container" k debug "$pod" --image=$BUSYBOX --container=helper -- sh -c 'echo helped'
+eventually 20 "its log" bash -c "timeout 20 '$KUBECTL' logs '$pod' -c helper | grep -x helped"
 
 # What kubectl does not do: a log over WebSocket.
 for part in certificate key; do
   k config view --raw --minify -o "jsonpath={.users[0].user.client-$part-data}" | base64 -d >"$WORK/client-$part"
 done
 server=$(k config view --minify -o 'jsonpath={.clusters[0].cluster.server}')
-expect "a log over WebSocket" "tick 8" curl -skN -m 10 --http1.1 --cert "$WORK/client-certificate" --key "$WORK/client-key" \
+expect "a log over WebSocket" "tick $ticks" curl -skN -m 10 --http1.1 --cert "$WORK/client-certificate" --key "$WORK/client-key" \
   -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==' \
   -H 'Sec-WebSocket-Protocol: binary.k8s.io' --output - "$server/api/v1/namespaces/default/pods/ticker/log"
 check "delete them" k delete pod ticker reader again --now
