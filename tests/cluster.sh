@@ -68,6 +68,7 @@ expect "DNS" "kubernetes.default.svc.cluster.local" k exec client -- nslookup ku
 check "scale" k scale deployment web --replicas=4
 check "scaled" k rollout status deployment/web --timeout=60s
 check "a bad image" k set image deployment/web web=$AGNHOST-nope
+eventually 20 "a second revision" bash -c "timeout 10 '$KUBECTL' rollout history deployment/web | grep '^2 '"
 check "undo" k rollout undo deployment/web
 check "undone" k rollout status deployment/web --timeout=60s
 check "a job" k create job once --image=$BUSYBOX -- echo done

@@ -13,8 +13,10 @@ DECAPOD="$BINARIES/decapod"
 start_apiserver "$WORK/api" "$PORT"
 SERVER=$PID
 kubectl() { "$KUBECTL" --kubeconfig "$WORK/api/admin.kubeconfig" "$@"; }
-"$BINARIES/examples/sim_plane" "$WORK/api/admin.kubeconfig" >"$WORK/plane.log" 2>&1 &
-STARTED+=($!)
+for component in controller-manager scheduler; do
+  "$DECAPOD" "$component" --kubeconfig "$WORK/api/admin.kubeconfig" >"$WORK/$component.log" 2>&1 &
+  STARTED+=($!)
+done
 "$DECAPOD" sim nodes --count "$NODES" --kubeconfig "$WORK/api/admin.kubeconfig" >"$WORK/nodes.log" 2>&1 &
 SIMULATION=$!
 STARTED+=("$SIMULATION")

@@ -160,7 +160,8 @@ fn take(mut budget: Value, pod: &str, now: &str) -> Result<Value, Status> {
         return Err(unsettled(&name));
     }
     let allowed = count(&budget, "disruptionsAllowed");
-    let resource = decapod_api::meta::GroupResource { group: "policy".into(), resource: "poddisruptionbudget".into() };
+    let resource =
+        decapod_api::meta::GroupResource { group: "policy".into(), resource: "poddisruptionbudget".into() };
     let evicted = budget.at(&["status", "disruptedPods"]).and_then(Value::as_map).map_or(0, |map| map.len());
     if allowed < 0 {
         return Err(Status::forbidden(&resource, &name, "pdb disruptions allowed is negative"));
