@@ -76,11 +76,11 @@ eventually() {
   PASSED=$((PASSED + 1))
 }
 
-# start_apiserver DIR PORT [LOG]: starts the API server alone and waits until it is ready; PID is its process.
+# start_apiserver DIR PORT [LOG [ARGUMENT...]]: starts the API server alone and waits until it is ready; PID is its process.
 start_apiserver() {
   local log=${3:-$1.log}
   : >"$log"
-  "$DECAPOD" apiserver --data-dir "$1" --port "$2" >"$log" 2>&1 &
+  "$DECAPOD" apiserver --data-dir "$1" --port "$2" "${@:4}" >"$log" 2>&1 &
   PID=$!
   STARTED+=("$PID")
   local limit=$((SECONDS + 20))

@@ -20,7 +20,7 @@ import (
 //	gv GROUP/VERSION [served]           a group and version (the core group has no GROUP/)
 //	kind NAME TYPE [list]               a kind of the gv above
 //	package NAME                        the package of the types below
-//	type NAME [atomic]                  a struct; atomic: its map type
+//	type NAME [atomic] [union=JSON]     a struct; atomic: its map type; union: which of its fields exclude each other
 //	 NAME NUMBER FLAGS SHAPE [KEY=VALUE] a field in Go's order, indented by a space; NUMBER is protobuf's, or -
 //
 // FLAGS: p pointer, e omitempty, o omitzero, i inline, r required, z its default is zero, y its items' default is zero; or -.
@@ -97,6 +97,9 @@ func (f *facts) writeType(out io.Writer, pkg, name string, typ reflect.Type) {
 	words := []string{"type", name}
 	if mapType, ok := definition.Schema.Extensions.GetString("x-kubernetes-map-type"); ok {
 		words = append(words, mapType)
+	}
+	if unions, ok := definition.Schema.Extensions["x-kubernetes-unions"]; ok {
+		words = append(words, "union="+compact(unions))
 	}
 	fmt.Fprintln(out, strings.Join(words, " "))
 	for i := range typ.NumField() {

@@ -16,12 +16,12 @@ pub fn qualified_name(name: &str) -> Vec<String> {
             if prefix.is_empty() {
                 reasons.push("prefix part must be non-empty".to_owned());
             } else {
-                reasons.extend(subdomain(prefix).into_iter().map(|why| format!("prefix part {why}")));
+                reasons.extend(subdomain_bytes(prefix).into_iter().map(|why| format!("prefix part {why}")));
             }
             *short
         }
         _ => {
-            let form = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+            let form = "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
             return vec![form.to_owned()];
         }
     };
@@ -30,9 +30,7 @@ pub fn qualified_name(name: &str) -> Vec<String> {
     } else if short.len() > 63 {
         reasons.push("name part must be no more than 63 bytes".to_owned());
     }
-    if !short.is_empty()
-        && !framed(short, |c| c.is_ascii_alphanumeric(), |c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
-    {
+    if !framed(short, |c| c.is_ascii_alphanumeric(), |c| c.is_ascii_alphanumeric() || b"-_.".contains(&c)) {
         reasons.push(format!("name part {QUALIFIED_NAME}"));
     }
     reasons
@@ -56,10 +54,11 @@ pub fn label_value(value: &str) -> Vec<String> {
 pub fn label(name: &str) -> Vec<String> {
     let mut reasons = Vec::new();
     if name.len() > 63 {
-        reasons.push("must be no more than 63 bytes".to_owned());
+        reasons.push("must be no more than 63 characters".to_owned());
     }
     if !is_dns_label(name) {
-        reasons.push(LABEL_1123.to_owned());
+        let dots = name.split('.').all(is_dns_label);
+        reasons.push(if dots { "must not contain dots" } else { LABEL_1123 }.to_owned());
     }
     reasons
 }
@@ -68,7 +67,7 @@ pub fn label(name: &str) -> Vec<String> {
 pub fn label_1035(name: &str) -> Vec<String> {
     let mut reasons = Vec::new();
     if name.len() > 63 {
-        reasons.push("must be no more than 63 bytes".to_owned());
+        reasons.push("must be no more than 63 characters".to_owned());
     }
     if !is_dns_label(name) || !name.as_bytes()[0].is_ascii_lowercase() {
         reasons.push(LABEL_1035.to_owned());
@@ -78,9 +77,18 @@ pub fn label_1035(name: &str) -> Vec<String> {
 
 /// RFC 1123 subdomains: names of most objects.
 pub fn subdomain(name: &str) -> Vec<String> {
+    subdomain_within("253 characters", name)
+}
+
+/// The same in the words that upstream has for parts of label keys.
+fn subdomain_bytes(name: &str) -> Vec<String> {
+    subdomain_within("253 bytes", name)
+}
+
+fn subdomain_within(limit: &str, name: &str) -> Vec<String> {
     let mut reasons = Vec::new();
     if name.len() > 253 {
-        reasons.push("must be no more than 253 bytes".to_owned());
+        reasons.push(format!("must be no more than {limit}"));
     }
     if !name.split('.').all(is_dns_label) {
         reasons.push(SUBDOMAIN_1123.to_owned());

@@ -23,7 +23,8 @@ pub struct Status {
     /// What it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Details>,
-    /// The HTTP status code.
+    /// The HTTP status code; 0 where upstream leaves it out, which is a success.
+    #[serde(skip_serializing_if = "is_unset")]
     pub code: u16,
 }
 
@@ -75,6 +76,10 @@ pub struct Cause {
     pub field: String,
 }
 
+fn is_unset(code: &u16) -> bool {
+    *code == 0
+}
+
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -104,7 +109,7 @@ impl Status {
     /// The success that a delete answers with.
     pub fn deleted(resource: &GroupResource, name: &str, uid: &str) -> Status {
         let mut status =
-            Status { status: "Success".into(), code: 200, ..Status::default() }.about(resource, name);
+            Status { status: "Success".into(), ..Status::default() }.about(resource, name);
         status.details.get_or_insert_default().uid = uid.to_owned();
         status
     }
@@ -185,6 +190,18 @@ impl Status {
     pub fn method_not_allowed(resource: &GroupResource, verb: &str) -> Status {
         let message = format!("{verb} is not supported on resources of kind \"{resource}\"");
         Status::failure(405, "MethodNotAllowed", message).about(resource, "")
+    }
+
+    /// 422: options of a request at fault, such as `ListOptions`.
+    pub fn invalid_options(kind: &str, causes: Vec<Cause>) -> Status {
+        Status::invalid("meta.k8s.io", kind, "", causes)
+    }
+
+    /// 405: nothing has this method at this path.
+    pub fn no_such_method() -> Status {
+        let message = "the server does not allow this method on the requested resource";
+        let details = Some(Details::default());
+        Status { details, ..Status::failure(405, "MethodNotAllowed", message) }
     }
 
     /// 406: no encoding that the client accepts.
@@ -306,6 +323,18 @@ impl Cause {
         Cause::new("FieldValueNotSupported", field, message)
     }
 
+    /// The same of a value that is no text.
+    pub fn not_supported_value(
+        field: impl Into<String>,
+        value: &crate::value::Value,
+        allowed: &[&str],
+    ) -> Cause {
+        let mut cause = Cause::not_supported(field, "", allowed);
+        let shown = serde_json::to_string(value).unwrap_or_default();
+        cause.message = cause.message.replacen("\"\"", &shown, 1);
+        cause
+    }
+
     /// The value may not be set, or not changed.
     pub fn forbidden(field: impl Into<String>, detail: &str) -> Cause {
         Cause::new("FieldValueForbidden", field, format!("Forbidden: {detail}"))
@@ -319,6 +348,11 @@ impl Cause {
     /// What the value refers to is not there.
     pub fn not_found(field: impl Into<String>, value: &str) -> Cause {
         Cause::new("FieldValueNotFound", field, format!("Not found: \"{value}\""))
+    }
+
+    /// Checking the value failed.
+    pub fn internal(field: impl Into<String>, why: &str) -> Cause {
+        Cause::new("InternalError", field, format!("Internal error: {why}"))
     }
 
     /// The value is longer than it may be.

@@ -5,7 +5,7 @@ use decapod_api::Status;
 use http::HeaderMap;
 
 use crate::authz::{Question, What};
-use crate::identity::{AUTHENTICATED, User};
+use crate::identity::{AUTHENTICATED, UNAUTHENTICATED, User};
 use crate::server::Server;
 
 const USER: &str = "impersonate-user";
@@ -43,7 +43,7 @@ pub fn apply(server: &Server, user: User, headers: &HeaderMap) -> Result<User, S
             ask("", "serviceaccounts", "", namespace, account)?;
             let mut other = User::service_account(namespace, account);
             if !groups.is_empty() {
-                other.groups = vec![AUTHENTICATED.into()];
+                other.groups.clear();
             }
             other
         }
@@ -51,13 +51,16 @@ pub fn apply(server: &Server, user: User, headers: &HeaderMap) -> Result<User, S
             ask("", "users", "", "", name)?;
             match name == "system:anonymous" {
                 true => User::anonymous(),
-                false => User::new(name.clone(), &[]),
+                false => User { name: name.clone(), ..User::default() },
             }
         }
     };
     for group in groups {
         ask("", "groups", "", "", &group)?;
         other.groups.push(group);
+    }
+    if !other.in_group(AUTHENTICATED) && !other.in_group(UNAUTHENTICATED) {
+        other.groups.push(AUTHENTICATED.into());
     }
     for uid in uids {
         ask(AUTHENTICATION, "uids", "", "", &uid)?;

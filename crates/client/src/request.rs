@@ -195,3 +195,17 @@ impl PatchType {
         }
     }
 }
+
+// === impl Options ===
+
+impl Options {
+    /// The resourceVersion asked for; empty if none is.
+    pub fn revision(&self) -> &str {
+        self.resource_version.as_deref().unwrap_or_default()
+    }
+
+    /// How it is to be matched; empty if nothing is said.
+    pub fn matching(&self) -> &str {
+        self.resource_version_match.as_deref().unwrap_or_default()
+    }
+}

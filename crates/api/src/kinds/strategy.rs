@@ -47,6 +47,12 @@ pub trait Strategy: Send + Sync {
         false
     }
 
+    /// The fields at fault that have to be right before the object is given anything from a shared stock; it is
+    /// refused for them alone (upstream's `BeginCreate`, `BeginUpdate`).
+    fn validate_early(&self, _new: &Value, _old: Option<&Value>) -> Vec<Cause> {
+        vec![]
+    }
+
     /// The fields at fault (upstream's `Validate`, `ValidateUpdate`). `old` is there for updates.
     fn validate(&self, _new: &Value, _old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
         vec![]

@@ -50,10 +50,17 @@ fn step(root: &mut Value, operation: &Value, copied_bytes: &mut usize) -> Result
     match text("op").unwrap_or_default() {
         "add" => add(root, &path, value()?),
         "remove" => remove(root, &path).map(drop),
-        "replace" => {
-            *find_mut(root, &path).ok_or_else(|| missing("replace", &path))? = value()?;
-            Ok(())
-        }
+        // As in upstream's library, a field that is not there yet can be replaced; an item cannot.
+        "replace" => match path.split_last().map(|(last, parents)| (last, find_mut(root, parents))) {
+            Some((last, Some(Value::Map(map)))) => {
+                map.insert(last.clone(), value()?);
+                Ok(())
+            }
+            _ => {
+                *find_mut(root, &path).ok_or_else(|| missing("replace", &path))? = value()?;
+                Ok(())
+            }
+        },
         "move" => {
             let from = pointer("from")?;
             if path.len() > from.len() && path.starts_with(&from) {
@@ -188,7 +195,9 @@ mod tests {
             (value!({"a":[1]}), value!([{"op":"add","path":"/a/-","value":2}]), Some(value!({"a":[1,2]}))),
             (value!({"a":1}), value!([{"op":"remove","path":"/a"}]), Some(value!({}))),
             (value!({"a":1}), value!([{"op":"remove","path":"/b"}]), None),
-            (value!({"a":1}), value!([{"op":"replace","path":"/b","value":1}]), None),
+            (value!({"a":1}), value!([{"op":"replace","path":"/b","value":1}]), Some(value!({"a":1,"b":1}))),
+            (value!({"a":[]}), value!([{"op":"replace","path":"/a/0","value":1}]), None),
+            (value!({}), value!([{"op":"replace","path":"/a/b","value":1}]), None),
             (value!({"a":1}), value!([{"op":"test","path":"/a","value":2}]), None),
             (value!({"a":1}), value!([{"op":"move","from":"/a","path":"/b"}]), Some(value!({"b":1}))),
             (

@@ -16,6 +16,7 @@ struct Raw {
     package: &'static str,
     name: &'static str,
     atomic: bool,
+    unions: &'static str,
     fields: Vec<RawField>,
     /// Its line numbers, without the first.
     lines: std::ops::Range<usize>,
@@ -33,7 +34,7 @@ pub(super) fn parse(table: &'static str) -> Result<Schema, FactsError> {
     let mut schema = Schema::default();
     // Names first, for the fields refer to types that come later; the table is sorted.
     for raw in &raws {
-        schema.add(Type { atomic: raw.atomic, ..Type::new(raw.package, raw.name) });
+        schema.add(raw.to_type());
     }
     for raw in &mut raws {
         for at in raw.lines.clone() {
@@ -60,11 +61,10 @@ fn outline(lines: &[&'static str]) -> Result<Vec<Raw>, FactsError> {
         } else if let Some(name) = line.strip_prefix("package ") {
             package = name;
         } else if let Some(rest) = line.strip_prefix("type ") {
-            let (name, atomic) = match rest.split_once(' ') {
-                Some((name, map_type)) => (name, map_type == "atomic"),
-                None => (rest, false),
-            };
-            raws.push(Raw { package, name, atomic, fields: Vec::new(), lines: at + 1..at + 1 });
+            let (name, words) = rest.split_once(' ').unwrap_or((rest, ""));
+            let atomic = words.split(' ').any(|word| word == "atomic");
+            let unions = words.split(' ').find_map(|word| word.strip_prefix("union=")).unwrap_or_default();
+            raws.push(Raw { package, name, atomic, unions, fields: Vec::new(), lines: at + 1..at + 1 });
         }
     }
     Ok(raws)
@@ -77,7 +77,7 @@ fn fill(schema: &mut Schema, raws: &mut [Raw], id: TypeId) {
         return;
     }
     let fields = std::mem::take(&mut raw.fields);
-    let mut ty = Type { atomic: raw.atomic, ..Type::new(raw.package, raw.name) };
+    let mut ty = raw.to_type();
     ty.fields.reserve(fields.len());
     for field in fields {
         match field {
@@ -124,6 +124,15 @@ struct Line<'a> {
     schema: &'a Schema,
     package: &'static str,
     words: &'static str,
+}
+
+// === impl Raw ===
+
+impl Raw {
+    /// The type, still without fields.
+    fn to_type(&self) -> Type {
+        Type { atomic: self.atomic, unions: self.unions.into(), ..Type::new(self.package, self.name) }
+    }
 }
 
 // === impl Line ===
@@ -231,7 +240,7 @@ fn set(field: &mut Field, key: &str, value: &'static str) -> Result<(), &'static
             });
         }
         "lk" => field.list_keys = value.into(),
-        "mt" => field.atomic = value == "atomic",
+        "mt" => (field.atomic, field.granular) = (value == "atomic", value == "granular"),
         "d" => field.default = Some(value.into()),
         "e" => field.enum_values = value.into(),
         "f" => field.format = Some(value.into()),

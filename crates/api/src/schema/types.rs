@@ -17,6 +17,8 @@ pub struct Type {
     pub name: Text,
     /// Whether apply owns it as a whole (map type `atomic`).
     pub atomic: bool,
+    /// Which of its fields exclude each other, as OpenAPI's `x-kubernetes-unions` says it; empty if none do.
+    pub unions: Text,
     /// Whether fields that it does not name are kept as they come.
     pub open: bool,
     /// Its fields in the order in which they are written as JSON, those of embedded structs in their place.
@@ -79,6 +81,8 @@ pub struct Field {
     pub list_type: Option<ListType>,
     /// Whether apply owns this map or struct as a whole.
     pub atomic: bool,
+    /// Whether it is said that apply owns each part of it, as it would anyway.
+    pub granular: bool,
     /// The OpenAPI format, where it is not the one of the shape.
     pub format: Option<Text>,
     pub(super) list_keys: Text,
@@ -276,6 +280,7 @@ impl Field {
             patch: None,
             list_type: None,
             atomic: false,
+            granular: false,
             format: None,
             list_keys: Text::Borrowed(""),
             enum_values: Text::Borrowed(""),

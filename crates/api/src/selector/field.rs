@@ -30,6 +30,9 @@ pub enum Error {
     /// A field that the resource does not select by.
     #[error("field label not supported: {0}")]
     NotSupported(String),
+    /// The same, of a resource that selects by nothing of its own.
+    #[error("{0:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")]
+    Unknown(String),
 }
 
 // === impl FieldSelector ===
@@ -59,6 +62,9 @@ impl FieldSelector {
             let known = term.field == "metadata.name"
                 || (term.field == "metadata.namespace" && namespaced)
                 || selectable.iter().any(|field| *field == term.field.as_str());
+            if !known && selectable.is_empty() {
+                return Err(Error::Unknown(term.field.to_string()));
+            }
             if !known {
                 return Err(Error::NotSupported(term.field.to_string()));
             }

@@ -42,13 +42,13 @@ pub enum Operator {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     /// The text does not follow the grammar.
-    #[error("unable to parse requirement: {0}")]
+    #[error("{0}")]
     Syntax(String),
     /// A key that can be no label.
     #[error("key: Invalid value: {0:?}: {1}")]
     Key(String, String),
     /// A value that no label can have.
-    #[error("values[{0}][{1}]: Invalid value: {2:?}: {3}")]
+    #[error("unable to parse requirement: values[{0}][{1}]: Invalid value: {2:?}: {3}")]
     Value(usize, String, String, String),
     /// An operator with too many or too few values.
     #[error("{0}")]
@@ -75,22 +75,7 @@ impl LabelSelector {
 
     /// From a query parameter, such as `app in (web,db),tier!=old,!legacy`.
     pub fn parse(text: &str) -> Result<LabelSelector, Error> {
-        let mut parser = Parser { rest: text.trim() };
-        let mut requirements = Vec::new();
-        while !parser.rest.is_empty() {
-            requirements.push(parser.requirement()?);
-            parser.skip_space();
-            if parser.rest.is_empty() {
-                break;
-            }
-            if !parser.eat(",") || parser.rest.trim().is_empty() {
-                return Err(Error::Syntax(format!(
-                    "found '{}', expected: ',' or 'end of string'",
-                    parser.rest
-                )));
-            }
-            parser.skip_space();
-        }
+        let requirements = super::parser::parse(text)?;
         requirements.iter().try_for_each(Requirement::check)?;
         Ok(LabelSelector { requirements })
     }
@@ -212,96 +197,6 @@ impl std::fmt::Display for LabelSelector {
             }
         }
         Ok(())
-    }
-}
-
-// === Parser ===
-
-struct Parser<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Parser<'a> {
-    fn skip_space(&mut self) {
-        self.rest = self.rest.trim_start();
-    }
-
-    fn eat(&mut self, token: &str) -> bool {
-        match self.rest.strip_prefix(token) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// A key, value or keyword: everything up to a character of the grammar.
-    fn word(&mut self) -> &'a str {
-        let end =
-            self.rest.find(|c: char| c.is_whitespace() || "=!<>,()".contains(c)).unwrap_or(self.rest.len());
-        let (word, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        word
-    }
-
-    fn requirement(&mut self) -> Result<Requirement, Error> {
-        self.skip_space();
-        if self.eat("!") {
-            self.skip_space();
-            return Ok(Requirement {
-                key: self.word().into(),
-                operator: Operator::DoesNotExist,
-                values: vec![],
-            });
-        }
-        let key = self.word();
-        if key.is_empty() {
-            return Err(Error::Syntax(format!("found '{}', expected: identifier", self.rest)));
-        }
-        self.skip_space();
-        let operator = match self.rest {
-            rest if rest.is_empty() || rest.starts_with(',') => {
-                return Ok(Requirement { key: key.into(), operator: Operator::Exists, values: vec![] });
-            }
-            _ if self.eat("==") || self.eat("=") => Operator::In,
-            _ if self.eat("!=") => Operator::NotIn,
-            _ if self.eat(">") => Operator::GreaterThan,
-            _ if self.eat("<") => Operator::LessThan,
-            _ => return self.set_requirement(key),
-        };
-        self.skip_space();
-        Ok(Requirement { key: key.into(), operator, values: vec![self.word().into()] })
-    }
-
-    fn set_requirement(&mut self, key: &str) -> Result<Requirement, Error> {
-        let operator = match self.word() {
-            "in" => Operator::In,
-            "notin" => Operator::NotIn,
-            found => {
-                let expected = "in, notin, =, ==, !=, gt, lt";
-                return Err(Error::Syntax(format!("found '{found}', expected: {expected}")));
-            }
-        };
-        self.skip_space();
-        if !self.eat("(") {
-            return Err(Error::Syntax(format!("found '{}' expected: '('", self.rest)));
-        }
-        let mut values: Vec<Str> = Vec::new();
-        loop {
-            self.skip_space();
-            values.push(self.word().into());
-            self.skip_space();
-            if self.eat(")") {
-                break;
-            }
-            if !self.eat(",") {
-                return Err(Error::Syntax(format!("found '{}', expected: ',' or ')'", self.rest)));
-            }
-        }
-        values.sort();
-        values.dedup();
-        Ok(Requirement { key: key.into(), operator, values })
     }
 }
 

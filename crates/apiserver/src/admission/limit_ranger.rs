@@ -85,7 +85,7 @@ impl Plugin for LimitRanger {
                         let requests =
                             attributes.object.at(&["spec", "resources", "requests"]).unwrap_or(&null);
                         problems.extend(
-                            Measured { kind: "PersistentVolumeClaim", requests, limits: requests }
+                            Measured { kind: "PersistentVolumeClaim", requests, limits: &null }
                                 .check(item),
                         );
                     }
@@ -200,6 +200,11 @@ impl<'a> Measured<'a> {
         for (resource, max) in bounds("max") {
             let (request, limit) = self.get(resource);
             match (request, limit) {
+                (None, _) if kind == "PersistentVolumeClaim" => {
+                    problems.push(format!(
+                        "maximum {resource} usage per {kind} is {max}.  No request is specified"
+                    ));
+                }
                 (_, None) if kind != "PersistentVolumeClaim" => {
                     problems.push(format!(
                         "maximum {resource} usage per {kind} is {max}.  No limit is specified"
@@ -218,7 +223,19 @@ impl<'a> Measured<'a> {
             }
         }
         for (resource, ratio) in bounds("maxLimitRequestRatio") {
-            let (Some(request), Some(limit)) = self.get(resource) else { continue };
+            let (request, limit) = self.get(resource);
+            let said = |quantity: Option<Quantity>| quantity.filter(|quantity| quantity.as_f64() != 0.0);
+            let missing = |what: &str| {
+                format!("{resource} max limit to request ratio per {kind} is {ratio}, but no {what} is specified or {what} is 0")
+            };
+            let Some(request) = said(request) else {
+                problems.push(missing("request"));
+                continue;
+            };
+            let Some(limit) = said(limit) else {
+                problems.push(missing("limit"));
+                continue;
+            };
             let actual = limit.as_f64() / request.as_f64();
             if actual > ratio.as_f64() {
                 problems.push(format!("{resource} max limit to request ratio per {kind} is {ratio}, but provided ratio is {actual:.6}"));

@@ -47,14 +47,15 @@ impl Plugin for NodeRestriction {
             ("", "pods") => pod(attributes, node, lookup),
             ("", "nodes") => own_node(attributes, node),
             ("", "serviceaccounts") if attributes.subresource == "token" => Ok(()),
-            ("coordination.k8s.io", "leases") => match attributes.namespace == "kube-node-lease" && object_name(attributes) == node {
-                true => Ok(()),
-                false => Err(attributes.forbid(&format!("can only access leases in the \"kube-node-lease\" system namespace with the same name as the requesting node ({node})"))),
-            },
-            ("storage.k8s.io", "csinodes") => match object_name(attributes) == node {
-                true => Ok(()),
-                false => Err(attributes.forbid(&format!("can only access CSINode with the same name as the requesting node {node}"))),
-            },
+            ("coordination.k8s.io", "leases") if attributes.namespace != "kube-node-lease" => {
+                Err(attributes.forbid("can only access leases in the \"kube-node-lease\" system namespace"))
+            }
+            ("coordination.k8s.io", "leases") if object_name(attributes) != node => {
+                Err(attributes.forbid("can only access node lease with the same name as the requesting node"))
+            }
+            ("storage.k8s.io", "csinodes") if object_name(attributes) != node => {
+                Err(attributes.forbid("can only access CSINode with the same name as the requesting node"))
+            }
             _ => Ok(()),
         }
     }
@@ -74,12 +75,22 @@ fn pod(attributes: &Attributes, node: &str, lookup: &dyn Lookup) -> Result<(), S
         (Operation::Delete, "") | (Operation::Update, "status") | (Operation::Create, "eviction") => {
             match attributes.old.is_none_or(bound_here) {
                 true => Ok(()),
-                false => Err(attributes.forbid(&format!(
-                    "node {node:?} can only delete or update pods with spec.nodeName set to itself"
-                ))),
+                false => {
+                    let what = match (attributes.operation, attributes.subresource) {
+                        (Operation::Delete, _) => format!("node {node:?} can only delete pods"),
+                        (_, "status") => format!("node {node:?} can only update pod status for pods"),
+                        _ => format!("node {node} can only evict pods"),
+                    };
+                    Err(attributes.forbid(&format!("{what} with spec.nodeName set to itself")))
+                }
             }
         }
-        (_, subresource) => Err(attributes.forbid(&format!("unexpected operation on pods/{subresource}"))),
+        (_, "") => Err(attributes.forbid(&format!(
+            "unexpected operation \"UPDATE\", node {node:?} can only create and delete mirror pods"
+        ))),
+        (_, subresource) => Err(attributes.forbid(&format!(
+            "unexpected pod subresource {subresource:?}, only 'status' and 'eviction' are allowed"
+        ))),
     }
 }
 

@@ -66,8 +66,15 @@ impl Plugin for Priority {
             attributes.object.set_at(&["spec", "priorityClassName"], name);
         }
         attributes.object.set_at(&["spec", "priority"], priority);
-        if attributes.object.at(&["spec", "preemptionPolicy"]).is_none() {
-            attributes.object.set_at(&["spec", "preemptionPolicy"], policy);
+        match attributes.object.str_at(&["spec", "preemptionPolicy"]) {
+            None => attributes.object.set_at(&["spec", "preemptionPolicy"], policy),
+            Some(asked) if asked != policy => {
+                let why = format!(
+                    "the string value of PreemptionPolicy ({asked}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
+                );
+                return Err(attributes.forbid(&why));
+            }
+            Some(_) => {}
         }
         Ok(())
     }
@@ -81,7 +88,7 @@ impl Plugin for Priority {
         match default_class(lookup).as_ref().and_then(|class| class.str_at(&["metadata", "name"])) {
             Some(other) if other != attributes.name => {
                 let why = format!(
-                    "PriorityClass {other} is already marked as globalDefault. Only one can be marked"
+                    "PriorityClass {other} is already marked as default. Only one default can exist"
                 );
                 Err(attributes.forbid(&why))
             }

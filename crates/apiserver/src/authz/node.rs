@@ -18,7 +18,7 @@ const RULES: &[(&str, &str, &str, &[&str])] = &[
     ("authorization.k8s.io", "subjectaccessreviews", "", &["create"]),
     ("authorization.k8s.io", "localsubjectaccessreviews", "", &["create"]),
     ("", "services", "", &["get", "list", "watch"]),
-    ("", "nodes", "", &["create", "get", "list", "watch", "update", "patch"]),
+    ("", "nodes", "", &["create", "update", "patch"]),
     ("", "nodes", "status", &["update", "patch"]),
     ("", "events", "", &["create", "update", "patch"]),
     ("", "pods", "", &["get", "list", "watch", "create", "delete"]),
@@ -27,9 +27,7 @@ const RULES: &[(&str, &str, &str, &[&str])] = &[
     ("certificates.k8s.io", "certificatesigningrequests", "", &["create", "get", "list", "watch"]),
     ("", "persistentvolumeclaims", "status", &["get", "update", "patch"]),
     ("storage.k8s.io", "csidrivers", "", &["get", "list", "watch"]),
-    ("storage.k8s.io", "csinodes", "", &["create", "delete", "get", "patch", "update"]),
     ("node.k8s.io", "runtimeclasses", "", &["get", "list", "watch"]),
-    ("coordination.k8s.io", "leases", "", &["get", "create", "update", "patch", "delete"]),
 ];
 
 impl Authorizer for NodeAuthorizer {
@@ -41,10 +39,6 @@ impl Authorizer for NodeAuthorizer {
         };
         let reads = matches!(verb, "get" | "list" | "watch");
         let used = |field: Field| {
-            // A list or watch has to name the one object, which then counts as a get.
-            if !reads || !subresource.is_empty() {
-                return deny("can only read resources of this type");
-            }
             if name.is_empty() {
                 return deny("No Object name found");
             }
@@ -55,38 +49,56 @@ impl Authorizer for NodeAuthorizer {
                 }
             }
         };
+        // A list or watch has to name the one object, which then counts as a get.
+        let read = |field: Field| match (reads, subresource, namespace) {
+            (false, _, _) => deny("can only read resources of this type"),
+            (true, "", "") => deny("can only read namespaced object of this type"),
+            (true, "", _) => used(field),
+            (true, _, _) => deny("cannot read subresource"),
+        };
+        let get = |field: Field| match (verb, subresource) {
+            ("get", "") => used(field),
+            ("get", _) => deny("cannot get subresource"),
+            _ => deny("can only get individual resources of this type"),
+        };
         match (group, resource) {
-            ("", "secrets") => used(Field::Secret),
-            ("", "configmaps") => used(Field::ConfigMap),
-            ("", "persistentvolumeclaims") if subresource.is_empty() => used(Field::Claim),
-            ("", "persistentvolumes") => used(Field::Volume),
-            ("storage.k8s.io", "volumeattachments") => {
-                let attachment = lookup.draft(group, resource, "", name);
-                match attachment.is_some_and(|a| a.str_at(&["spec", "nodeName"]) == Some(node)) && reads {
-                    true => Decision::Allow(String::new()),
-                    false => deny("can only get individual resources of this type"),
+            ("", "secrets") => read(Field::Secret),
+            ("", "configmaps") => read(Field::ConfigMap),
+            ("", "persistentvolumeclaims") if subresource.is_empty() => get(Field::Claim),
+            ("", "persistentvolumes") => get(Field::Volume),
+            ("", "pods") if subresource.is_empty() && reads && !name.is_empty() => used(Field::Pod),
+            ("", "nodes") if subresource.is_empty() && reads => match name {
+                "" => Decision::Deny(format!("node '{node}' cannot read all nodes, only its own Node object")),
+                own if own == node => Decision::Allow(String::new()),
+                other => Decision::Deny(format!(
+                    "node '{node}' cannot read '{other}', only its own Node object"
+                )),
+            },
+            ("storage.k8s.io", "volumeattachments") => get(Field::Attachment),
+            ("", "serviceaccounts") if subresource.is_empty() && verb == "get" => read(Field::Account),
+            ("", "serviceaccounts") => match (verb, subresource) {
+                ("create", "token") if !name.is_empty() => used(Field::Account),
+                ("create", _) if !name.is_empty() => {
+                    deny("can only create token subresource of serviceaccount")
                 }
-            }
-            ("", "serviceaccounts") if subresource == "token" && verb == "create" => {
-                match Field::Account.is_used(lookup, node, namespace, name) {
-                    true => Decision::Allow(String::new()),
-                    false => {
-                        Decision::Deny(format!("no relationship found between node '{node}' and this object"))
-                    }
+                _ => deny("can only create tokens for individual service accounts"),
+            },
+            ("coordination.k8s.io", "leases") => match (verb, namespace) {
+                ("get" | "create" | "update" | "patch" | "delete", "kube-node-lease") => {
+                    own(node, verb, name, "node lease")
                 }
-            }
-            ("", "serviceaccounts") if subresource.is_empty() => used(Field::Account),
-            ("coordination.k8s.io", "leases") => {
-                match namespace == "kube-node-lease" && (name == node || verb == "create") {
-                    true => Decision::Allow(String::new()),
-                    false => deny(
-                        "can only access leases in the \"kube-node-lease\" system namespace with the same name as the requesting node",
-                    ),
+                ("get" | "create" | "update" | "patch" | "delete", _) => {
+                    deny("can only access leases in the \"kube-node-lease\" system namespace")
                 }
-            }
-            ("storage.k8s.io", "csinodes") if name != node && verb != "create" => {
-                deny("can only access CSINode with the same name as the requesting node")
-            }
+                _ => deny("can only get, create, update, patch, or delete a node lease"),
+            },
+            ("storage.k8s.io", "csinodes") => match (verb, subresource) {
+                ("get" | "create" | "update" | "patch" | "delete", "") => own(node, verb, name, "CSINode"),
+                ("get" | "create" | "update" | "patch" | "delete", _) => {
+                    deny("cannot authorize CSINode subresources")
+                }
+                _ => deny("can only get, create, update, patch, or delete a CSINode"),
+            },
             _ => {
                 let rule = RULES.iter().find(|(g, r, s, verbs)| {
                     (*g, *r, *s) == (group, resource, subresource) && verbs.contains(&verb)
@@ -101,7 +113,17 @@ impl Authorizer for NodeAuthorizer {
     }
 }
 
-/// What a pod may refer to.
+/// Whether the object has the node's name. On create nobody knows its name yet: NodeRestriction looks at it.
+fn own(node: &str, verb: &str, name: &str, what: &str) -> Decision {
+    match verb == "create" || name == node {
+        true => Decision::Allow(String::new()),
+        false => {
+            Decision::Deny(format!("can only access {what} with the same name as the requesting node"))
+        }
+    }
+}
+
+/// What a node's pods may refer to, and what names the node itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Field {
     Secret,
@@ -109,11 +131,24 @@ enum Field {
     Claim,
     Volume,
     Account,
+    /// A pod that is bound to the node.
+    Pod,
+    /// A volume attachment to the node.
+    Attachment,
 }
 
 impl Field {
     /// Whether a pod of `node` uses the object.
     fn is_used(self, lookup: &dyn Lookup, node: &str, namespace: &str, name: &str) -> bool {
+        let names_node = |plural: &str, group: &str| {
+            let object = lookup.object(group, plural, namespace, name);
+            object.is_some_and(|object| object.text(&["spec", "nodeName"]).as_deref() == Some(node))
+        };
+        match self {
+            Field::Pod => return names_node("pods", ""),
+            Field::Attachment => return names_node("volumeattachments", "storage.k8s.io"),
+            _ => {}
+        }
         if self == Field::Volume {
             let Some(volume) = lookup.draft("", "persistentvolumes", "", name) else { return false };
             let claim =
@@ -149,7 +184,7 @@ impl Field {
                 );
             }
             Field::ConfigMap => gather(pod, &["configMapRef", "configMapKeyRef", "configMap"], &mut names),
-            Field::Volume => {}
+            Field::Volume | Field::Pod | Field::Attachment => {}
         }
         names
     }

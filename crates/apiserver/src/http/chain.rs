@@ -15,9 +15,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::negotiate::{self, Accepted};
-use super::query::Query;
+use super::query::{self, Query};
 use super::route::{ResourceRoute, Route};
-use super::{Response, respond, watch};
+use super::{Response, pretty, respond, watch};
 use crate::authn::{self, Credentials};
 use crate::authz::{Question, What};
 use crate::connect;
@@ -35,6 +35,12 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a watch lasts when the client does not say, at least; at most twice that.
 const WATCH_TIMEOUT_MIN_SECONDS: u64 = 1800;
 
+/// Group, resource, and what clients are told of them (upstream's `APILifecycleDeprecated`).
+const DEPRECATED: [(&str, &str, &str); 2] = [
+    ("", "endpoints", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+    ("", "componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"),
+];
+
 /// Passes a request through the chain.
 pub async fn serve(
     server: Arc<Server>,
@@ -45,12 +51,14 @@ pub async fn serve(
     let accepted = Accepted::parse(&parts.headers);
     let media = accepted.as_ref().map_or(Media::Json, |accepted| accepted.media);
     server.metrics.requests.inc();
+    let pretty = pretty::wanted(&parts.headers, &Query::parse(parts.uri.query().unwrap_or_default()));
 
     // A panic ends this request and no other.
     let answer =
         AssertUnwindSafe(layers(&server, certificate.as_deref(), parts, body, accepted)).catch_unwind();
     let mut response = match answer.await {
         Ok(Ok(response)) => response,
+        Ok(Err(status)) if pretty => pretty::indented(respond::status(&status, media)).await,
         Ok(Err(status)) => respond::status(&status, media),
         Err(_) => {
             server.metrics.panics.inc();
@@ -91,12 +99,18 @@ async fn layers(
     // Authorization: may they.
     authorize(server, &user, &route, &parts)?;
 
+    let pretty = pretty::wanted(&parts.headers, &query);
     match route {
-        Route::Path(path) => paths::answer(server, &user, &parts, &path),
+        Route::Path(path) => {
+            let response = paths::answer(server, &user, &parts, &path)?;
+            Ok(if pretty { pretty::indented(response).await } else { response })
+        }
         Route::Resource(route) if connect::is_connection(&route) => {
             connect::serve(server, &user, route, &query, http::Request::from_parts(parts, body)).await
         }
         Route::Resource(route) => {
+            let watches = route.verb == Some(Verb::Watch);
+            let media = accepted.as_ref().map_or(Media::Json, |accepted| accepted.media);
             let body = read(body).await?;
             let user_agent = header(USER_AGENT).unwrap_or_default().to_owned();
             let context = Context::new(user, user_agent);
@@ -104,11 +118,17 @@ async fn layers(
                 REQUEST_TIMEOUT,
                 resource(server, &context, route, &query, &parts.headers, body, accepted?),
             );
-            let mut response = deadline
-                .await
-                .map_err(|_| Status::timeout("request did not complete within the allotted timeout"))??;
+            // Warnings come with refusals too.
+            let mut response = match deadline.await {
+                Ok(Ok(response)) => response,
+                Ok(Err(status)) => respond::status(&status, media),
+                Err(_) => {
+                    let why = "request did not complete within the allotted timeout";
+                    respond::status(&Status::timeout(why), media)
+                }
+            };
             respond::warn(&mut response, context.take_warnings());
-            Ok(response)
+            Ok(if pretty && !watches { pretty::indented(response).await } else { response })
         }
     }
 }
@@ -162,6 +182,16 @@ async fn resource(
     if !route.rest.is_empty() {
         return Err(Status::no_such_path());
     }
+    if verb == Verb::Create && !route.name.is_empty() && route.subresource.is_empty() {
+        return Err(Status::no_such_method());
+    }
+    match verb {
+        Verb::Create => query::check_write(query, "CreateOptions")?,
+        Verb::Update => query::check_write(query, "UpdateOptions")?,
+        Verb::Patch => query::check_write(query, "PatchOptions")?,
+        Verb::Delete | Verb::DeleteCollection => query::check_write(query, "DeleteOptions")?,
+        Verb::Get | Verb::List | Verb::Watch => {}
+    }
     let media = if body.is_empty() { Media::Json } else { negotiate::content(headers)? };
     let collection = matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
     let request = Request {
@@ -175,6 +205,12 @@ async fn resource(
         resource: route.resource,
     };
     let target = server.registry.kinds().resolve(&request)?;
+    if let Some((_, _, warning)) = DEPRECATED
+        .iter()
+        .find(|(group, plural, _)| target.resource.group == *group && target.resource.plural == *plural)
+    {
+        context.warn((*warning).to_owned());
+    }
     let kind = match target.version().subresource(&target.subresource) {
         Some(subresource) => subresource.kind.clone(),
         None => target.kind().clone(),

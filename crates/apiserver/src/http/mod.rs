@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod negotiate;
+mod pretty;
 pub mod query;
 pub mod respond;
 pub mod route;

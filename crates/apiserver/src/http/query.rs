@@ -1,6 +1,6 @@
 //! Query parameters.
 
-use decapod_api::Status;
+use decapod_api::{Cause, Status, Value};
 use decapod_client::Options;
 
 /// The pairs of a query, decoded, in order.
@@ -35,15 +35,13 @@ impl Query {
     /// The options of a resource request; 400 for values that cannot be read.
     pub fn options(&self) -> Result<Options, Status> {
         let text = |key: &str| self.get(key).unwrap_or_default().to_owned();
+        // A number below zero says nothing.
         let number = |key: &str| match self.get(key).filter(|value| !value.is_empty()) {
             None => Ok(None),
-            Some(value) => value.parse::<u64>().map(Some).map_err(|_| {
-                Status::bad_request(format!("unable to decode query parameter {key}: {value:?} is no number"))
+            Some(value) => value.parse::<i64>().map(|number| u64::try_from(number).ok()).map_err(|_| {
+                Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax"))
             }),
         };
-        if self.0.iter().any(|(key, value)| key == "dryRun" && value != "All" && !value.is_empty()) {
-            return Err(Status::bad_request("dryRun: Unsupported value: supported values: \"All\""));
-        }
         Ok(Options {
             label_selector: text("labelSelector"),
             field_selector: text("fieldSelector"),
@@ -60,6 +58,43 @@ impl Query {
             field_validation: text("fieldValidation"),
         })
     }
+}
+
+/// What is wrong with the options of a write of this kind, such as `CreateOptions`
+/// (k8s.io/apimachinery/pkg/apis/meta/v1/validation).
+pub fn check_write(query: &Query, kind: &str) -> Result<(), Status> {
+    let mut causes = Vec::new();
+    if kind != "DeleteOptions" {
+        causes.extend(check_manager(query.get("fieldManager").unwrap_or_default()));
+    }
+    let stages: Vec<&str> = query.0.iter().filter(|(key, _)| key == "dryRun").map(|(_, v)| v.as_str()).collect();
+    if stages.iter().any(|stage| !matches!(*stage, "" | "All")) {
+        let stages: Vec<Value> = stages.into_iter().map(Value::from).collect();
+        causes.push(Cause::not_supported_value("dryRun", &stages.into(), &["All"]));
+    }
+    let validation = query.get("fieldValidation").unwrap_or_default();
+    if kind != "DeleteOptions" && !matches!(validation, "" | "Ignore" | "Strict" | "Warn") {
+        let allowed = ["", "Ignore", "Strict", "Warn"];
+        causes.push(Cause::not_supported("fieldValidation", validation, &allowed));
+    }
+    match causes.is_empty() {
+        true => Ok(()),
+        false => Err(Status::invalid_options(kind, causes)),
+    }
+}
+
+/// A manager's name is short and can be printed.
+fn check_manager(name: &str) -> Vec<Cause> {
+    const BYTES_MAX: usize = 128;
+    let mut causes = Vec::new();
+    if name.len() > BYTES_MAX {
+        causes.push(Cause::too_long("fieldManager", BYTES_MAX));
+    }
+    for (at, c) in name.char_indices().filter(|(_, c)| c.is_control()) {
+        let why = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+        causes.push(Cause::invalid("fieldManager", &name.into(), &why));
+    }
+    causes
 }
 
 /// Undoes percent encoding; bytes that make no UTF-8 become replacement characters. `plus` is whether `+` is a space.

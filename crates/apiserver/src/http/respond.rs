@@ -51,7 +51,10 @@ pub fn json(value: &impl serde::Serialize) -> Response {
 
 /// A status, in an encoding that the client reads.
 pub fn status(status: &Status, media: Media) -> Response {
-    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let code = match status.code {
+        0 => StatusCode::OK,
+        code => StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
     let body = serde_json::to_vec(status).unwrap_or_default();
     let object = Object::new(body.into(), 0);
     let kind = GroupVersionKind::new("", "v1", "Status");

@@ -19,6 +19,11 @@ fn group_version(name: &str) -> Option<GroupVersion> {
     }
 }
 
+const JSON: &str = "application/json";
+
+/// The documents that are about no resources.
+pub const OTHERS: [&str; 3] = [".well-known/openid-configuration", "openid/v1/jwks", "version"];
+
 /// The paths of the document of this name.
 fn paths(name: &str, rows: &[Arc<Resource>]) -> Vec<PathItem> {
     if let Some(gv) = group_version(name) {
@@ -28,6 +33,15 @@ fn paths(name: &str, rows: &[Arc<Resource>]) -> Vec<PathItem> {
     vec![match name {
         "api" => operations::document(&path, "getAPIVersions", "APIVersions"),
         "apis" => operations::document(&path, "getAPIVersions", "APIGroupList"),
+        "version" => operations::plain(&path, "getCodeVersion", "version", Content::Version, JSON),
+        "openid/v1/jwks" => {
+            let id = "getServiceAccountIssuerOpenIDKeyset";
+            operations::plain(&path, id, "openid", Content::Text, "application/jwk-set+json")
+        }
+        ".well-known/openid-configuration" => {
+            let id = "getServiceAccountIssuerOpenIDConfiguration";
+            operations::plain(&path, id, "WellKnown", Content::Text, JSON)
+        }
         _ => operations::document(&path, "getAPIGroup", "APIGroup"),
     }]
 }
@@ -43,8 +57,15 @@ pub fn v3(name: &str, rows: &[Arc<Resource>]) -> Json {
         "openapi": "3.0.0",
         "info": info(),
         "paths": paths,
-        "components": {"schemas": schemas.finish(), "securitySchemes": security()},
+        "components": components(schemas.finish()),
     })
+}
+
+fn components(schemas: Json) -> Json {
+    match schemas.as_object().is_some_and(Map::is_empty) {
+        true => json!({"securitySchemes": security()}),
+        false => json!({"schemas": schemas, "securitySchemes": security()}),
+    }
 }
 
 /// The one document of version 2, with the paths of all those of version 3.
@@ -87,6 +108,7 @@ fn content(content: &Content, schemas: &mut Schemas) -> Json {
         Content::Kind(kind) => schemas.of_kind(kind),
         Content::Meta(name) => schemas.of_meta(name),
         Content::Text => json!({"type": "string"}),
+        Content::Version => schemas.version(),
     }
 }
 
@@ -178,7 +200,9 @@ fn v2_parameter(parameter: &Parameter) -> Json {
 
 fn v2_operation(op: &Operation, schemas: &mut Schemas) -> Json {
     let mut json = operation(op);
-    json["consumes"] = op.consumes.clone().into();
+    if !op.consumes.is_empty() {
+        json["consumes"] = op.consumes.clone().into();
+    }
     json["produces"] = op.produces.clone().into();
     json["schemes"] = json!(["https"]);
     if let Some(body) = &op.body {

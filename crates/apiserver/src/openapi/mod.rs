@@ -6,6 +6,7 @@ mod cache;
 mod document;
 mod operation;
 mod operations;
+mod prose;
 mod protobuf;
 mod schemas;
 
@@ -43,7 +44,8 @@ pub fn answer(server: &Server, rest: &[&str], parts: &Parts) -> Result<Response,
 
 /// The names of the documents of version 3, from the rows: `api`, `api/v1`, `apis`, `apis/apps`, `apis/apps/v1`, …
 fn names(rows: &[Arc<Resource>]) -> Vec<String> {
-    let mut names = vec!["api".to_owned(), "apis".to_owned()];
+    let mut names: Vec<String> = document::OTHERS.map(str::to_owned).to_vec();
+    names.extend(["api".to_owned(), "apis".to_owned()]);
     for row in rows {
         let group = if row.group.is_empty() { "api".to_owned() } else { format!("apis/{}", row.group) };
         names.extend(row.versions.iter().map(|version| format!("{group}/{}", version.name)));

@@ -35,6 +35,8 @@ pub enum Content {
     Meta(&'static str),
     /// Any text.
     Text,
+    /// What `/version` says.
+    Version,
 }
 
 /// A parameter of a path or query.

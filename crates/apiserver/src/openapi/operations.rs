@@ -67,6 +67,31 @@ pub fn document(path: &str, name: &str, answer: &'static str) -> PathItem {
     PathItem { path: path.to_owned(), operations: vec![operation] }
 }
 
+/// The path of something else that can be read.
+pub fn plain(
+    path: &str,
+    id: &str,
+    tag: &str,
+    answer: Content,
+    produces: &'static str,
+) -> PathItem {
+    // Version 2 says of `/version` alone what it consumes.
+    let consumes = if answer == Content::Version { vec![produces] } else { vec![] };
+    let operation = Operation {
+        method: "get",
+        id: id.to_owned(),
+        tag: tag.to_owned(),
+        action: None,
+        kind: None,
+        parameters: vec![],
+        body: None,
+        answers: vec![(200, answer)],
+        produces: vec![produces],
+        consumes,
+    };
+    PathItem { path: path.to_owned(), operations: vec![operation] }
+}
+
 /// `/api/v1` or `/apis/<group>/<version>`.
 pub fn base(gv: &GroupVersion) -> String {
     let root = if gv.group.is_empty() { "api" } else { "apis" };
@@ -158,7 +183,8 @@ impl<'r> Site<'r> {
         let kind = &self.version.kind;
         let mut operations = replaceable(&path, &name, kind, &|verb| self.row.has_verb(verb));
         if self.row.has_verb("delete") {
-            let answer = match self.row.strategy.returns_deleted() {
+            // Namespaces are answered with while they end, which upstream's documents do not say.
+            let answer = match self.row.strategy.returns_deleted() && self.row.kind != "Namespace" {
                 true => Content::Kind(kind.clone()),
                 false => Content::Meta("Status"),
             };

@@ -121,6 +121,7 @@ fn schema(json: &Json) -> Message {
     let mut message = Message::default();
     message.text(1, &json["$ref"]);
     message.text(2, &json["format"]);
+    message.text(4, &json["description"]);
     message.texts(19, &json["required"]);
     for value in json["enum"].as_array().into_iter().flatten() {
         message.message(20, any(value));

@@ -1,4 +1,4 @@
-//! Types as OpenAPI schemas, from the facts of [`Schema`]. Without descriptions: the facts hold no prose.
+//! Types as OpenAPI schemas, from the facts of [`Schema`], with descriptions from [`Prose`].
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -6,6 +6,8 @@ use std::collections::btree_map::Entry;
 use decapod_api::meta::{GroupVersion, GroupVersionKind};
 use decapod_api::schema::{Field, ListType, META_V1, Schema, SchemaOr, Shape, TypeId};
 use serde_json::{Map, Value as Json, json};
+
+use super::prose::Prose;
 
 /// The version of OpenAPI that a document is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,7 @@ pub struct Schemas {
     dialect: Dialect,
     /// The group version that a document is about; all, if there is none.
     home: Option<GroupVersion>,
+    prose: Prose,
     found: BTreeMap<String, Json>,
     pending: Vec<TypeId>,
 }
@@ -33,7 +36,7 @@ const EVERYWHERE: [&str; 2] = ["DeleteOptions", "WatchEvent"];
 impl Schemas {
     /// None yet.
     pub fn new(dialect: Dialect, home: Option<GroupVersion>) -> Schemas {
-        Schemas { dialect, home, found: BTreeMap::new(), pending: Vec::new() }
+        Schemas { dialect, home, prose: Prose::unpack(), found: BTreeMap::new(), pending: Vec::new() }
     }
 
     /// Where the schemas are in the document.
@@ -61,6 +64,25 @@ impl Schemas {
         }
     }
 
+    /// A reference to the schema of `/version` (k8s.io/apimachinery/pkg/version).
+    pub fn version(&mut self) -> Json {
+        const REQUIRED: [&str; 9] = [
+            "major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler",
+            "platform",
+        ];
+        const OPTIONAL: [&str; 4] =
+            ["emulationMajor", "emulationMinor", "minCompatibilityMajor", "minCompatibilityMinor"];
+        let mut required = json!({"type": "string"});
+        if self.dialect == Dialect::V3 {
+            required["default"] = "".into();
+        }
+        let optional = OPTIONAL.map(|name| (name.to_owned(), json!({"type": "string"})));
+        let properties: Map<String, Json> =
+            REQUIRED.map(|name| (name.to_owned(), required.clone())).into_iter().chain(optional).collect();
+        let schema = json!({"type": "object", "required": REQUIRED, "properties": properties});
+        self.special("io.k8s.apimachinery.pkg.version.Info", schema)
+    }
+
     /// A reference to a type.
     fn reference(&mut self, id: TypeId) -> Json {
         let name = Schema::builtin().resolve(id).ty.full_name();
@@ -73,7 +95,10 @@ impl Schemas {
     }
 
     /// A reference to a schema that is no struct of ours.
-    fn special(&mut self, name: &str, schema: Json) -> Json {
+    fn special(&mut self, name: &str, mut schema: Json) -> Json {
+        if let Some(text) = self.prose.of_type(name) {
+            schema["description"] = text.into();
+        }
         self.found.insert(name.to_owned(), schema);
         json!({"$ref": format!("{}{name}", self.prefix())})
     }
@@ -89,9 +114,13 @@ impl Schemas {
 
     fn object(&mut self, id: TypeId) -> Json {
         let ty = Schema::builtin().resolve(id).ty;
+        let name = ty.full_name();
         let mut schema = json!({"type": "object"});
+        if let Some(text) = self.prose.of_type(&name) {
+            schema["description"] = text.into();
+        }
         let properties: Map<String, Json> =
-            ty.fields.iter().map(|field| (field.name.to_string(), self.property(field))).collect();
+            ty.fields.iter().map(|field| (field.name.to_string(), self.property(&name, field))).collect();
         if !properties.is_empty() {
             schema["properties"] = properties.into();
         }
@@ -102,6 +131,9 @@ impl Schemas {
         }
         if ty.atomic {
             schema["x-kubernetes-map-type"] = "atomic".into();
+        }
+        if !ty.unions.is_empty() {
+            schema["x-kubernetes-unions"] = serde_json::from_str(&ty.unions).unwrap_or_default();
         }
         let kinds = self.kinds(id);
         if !kinds.is_empty() {
@@ -140,16 +172,23 @@ impl Schemas {
         kinds
     }
 
-    fn property(&mut self, field: &Field) -> Json {
+    fn property(&mut self, owner: &str, field: &Field) -> Json {
         let mut property = self.shape(&field.shape, field.items_zero_default);
+        let values: Vec<Json> = field.enum_values().map(|value| Json::String(value.into_owned())).collect();
+        let description = self.description(owner, field, &values);
         // Version 3 knows nothing beside a reference.
-        if self.dialect == Dialect::V3 && property.get("$ref").is_some() {
+        // What upstream says of a watch event's object is in no source that a build has at hand.
+        let undescribed = description.is_none() && !owner.ends_with(".WatchEvent");
+        let alone = undescribed && !field.zero_default && field.default.is_none();
+        if self.dialect == Dialect::V3 && property.get("$ref").is_some() && !alone {
             property = json!({"allOf": [property]});
+        }
+        if let Some(text) = description {
+            property["description"] = text.into();
         }
         if let Some(format) = &field.format {
             property["format"] = format.as_ref().into();
         }
-        let values: Vec<Json> = field.enum_values().map(|value| Json::String(value.into_owned())).collect();
         if !values.is_empty() {
             match (&field.shape, property.get("items").is_some()) {
                 (Shape::Map(_), _) => property["additionalProperties"]["enum"] = values.into(),
@@ -166,6 +205,17 @@ impl Schemas {
         }
         extend(&mut property, field);
         property
+    }
+
+    /// The description of a field, with the values it may have. Upstream's says of each what it means, which no source
+    /// that a build has at hand does.
+    fn description(&self, owner: &str, field: &Field, values: &[Json]) -> Option<String> {
+        let own = self.prose.of_field(owner, &field.name)?;
+        if values.is_empty() {
+            return Some(own.to_owned());
+        }
+        let lines: String = values.iter().map(|value| format!("\n - `{value}`")).collect();
+        Some(format!("{own}\n\nPossible enum values:{lines}"))
     }
 
     fn shape(&mut self, shape: &Shape, items_zero: bool) -> Json {
@@ -214,9 +264,9 @@ impl Schemas {
                 };
                 self.special(&format!("{APIEXTENSIONS}.{name}"), json!({}))
             }
-            Shape::List(of) | Shape::Wrapped(of) => {
-                json!({"type": "array", "items": self.item(of, items_zero)})
-            }
+            Shape::List(of) => json!({"type": "array", "items": self.item(of, items_zero)}),
+            // These lists are types of their own, whose items are texts.
+            Shape::Wrapped(of) => json!({"type": "array", "items": self.item(of, true)}),
             Shape::Map(of) => json!({"type": "object", "additionalProperties": self.item(of, items_zero)}),
         }
     }
@@ -249,8 +299,8 @@ fn extend(property: &mut Json, field: &Field) {
     if !keys.is_empty() {
         property["x-kubernetes-list-map-keys"] = keys.into();
     }
-    if field.atomic {
-        property["x-kubernetes-map-type"] = "atomic".into();
+    if field.atomic || field.granular {
+        property["x-kubernetes-map-type"] = if field.atomic { "atomic" } else { "granular" }.into();
     }
     if let Some(patch) = &field.patch {
         if !patch.strategy.is_empty() {

@@ -94,6 +94,11 @@ impl Registry {
         self.to_stored(target, &mut draft)?;
         resource.strategy.prepare(&mut draft, None, strategy::Verb::Create);
         self.stamp(context, resource, &mut draft, None, strategy::Verb::Create)?;
+        let named = draft.str_at(&["metadata", "name"]).unwrap_or_default();
+        let early = resource.strategy.validate_early(&draft, None);
+        if !early.is_empty() {
+            return Err(Status::invalid(&resource.group, &resource.kind, named, early));
+        }
         let reservation = self.special.reserve(self, resource, &mut draft, None)?;
 
         let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();

@@ -78,6 +78,6 @@ impl DeleteOptions {
     pub(super) fn expect(&self) -> Result<Preconditions, Status> {
         let Some(raw) = &self.preconditions else { return Ok(Preconditions::default()) };
         let revision = raw.resource_version.as_deref().map(super::list::parse_revision).transpose()?;
-        Ok(Preconditions { uid: raw.uid.clone(), revision })
+        Ok(Preconditions { uid: raw.uid.clone(), revision, ends: true })
     }
 }

@@ -31,9 +31,7 @@ impl Validation {
             "" | "Warn" => Ok(Validation::Warn),
             "Ignore" => Ok(Validation::Ignore),
             "Strict" => Ok(Validation::Strict),
-            other => Err(Status::bad_request(format!(
-                "fieldValidation: Unsupported value: \"{other}\": supported values: \"Ignore\", \"Strict\", \"Warn\""
-            ))),
+            other => Err(Status::bad_request(format!("no such fieldValidation: {other}"))),
         }
     }
 
@@ -177,7 +175,7 @@ pub(crate) fn decode_as(
         Media::Yaml => codec::yaml::type_meta(&body.bytes),
         Media::Protobuf => codec::protobuf::type_meta(&body.bytes),
     };
-    check_type(kind, &named.map_err(refused)?)?;
+    check_type(kind, &named.map_err(|error| unrecognized(kind, &error, &body.bytes))?)?;
     let decoded = match body.media {
         Media::Json => codec::json::decode(&body.bytes, schema, FieldValidation::Warn),
         Media::Yaml => codec::yaml::decode(&body.bytes, schema, FieldValidation::Warn),
@@ -193,20 +191,59 @@ pub(crate) fn decode_as(
 
 /// Refuses bodies of another kind or version. Both may be left out.
 fn check_type(kind: &GroupVersionKind, named: &TypeMeta) -> Result<(), Status> {
-    let (api_version, named) = (named.api_version.as_str(), named.kind.as_str());
-    if !api_version.is_empty() && api_version != kind.api_version() {
-        let group = GroupVersion::parse(api_version);
-        let why = format!(
-            "the API version in the data ({group}) does not match the expected API version ({})",
-            kind.api_version()
-        );
-        return Err(Status::bad_request(why));
+    let version = match named.api_version.as_str() {
+        "" => GroupVersion { group: kind.group.clone(), version: kind.version.clone() },
+        text => GroupVersion::parse(text),
+    };
+    let name = if named.kind.is_empty() { kind.kind.as_ref() } else { named.kind.as_str() };
+    if version.group == kind.group && version.version == kind.version && name == kind.kind {
+        return Ok(());
     }
-    if !named.is_empty() && named != kind.kind {
-        let why = format!("the kind in the data ({named}) does not match the expected kind ({})", kind.kind);
-        return Err(Status::bad_request(why));
-    }
-    Ok(())
+    let found = GroupVersionKind { group: version.group, version: version.version, kind: name.to_owned().into() };
+    let (group, known) = (&found.group, Schema::builtin().type_of(&found).is_some());
+    let why = match known {
+        false => {
+            format!("no kind {name:?} is registered for version {:?} in scheme {SCHEME:?}", found.api_version())
+        }
+        // Another version of the same kind could be converted, but is not what this path takes.
+        true if *group == kind.group && name == kind.kind => {
+            let (found, expected) = (found.api_version(), kind.api_version());
+            return Err(Status::bad_request(format!(
+                "the API version in the data ({found}) does not match the expected API version ({expected})"
+            )));
+        }
+        true => {
+            // Upstream's internal types are in packages named after the first part of the group.
+            let package = match kind.group.split('.').next() {
+                None | Some("") => "core",
+                Some(package) => package,
+            };
+            format!("converting ({}.{name}) to ({package}.{}): unknown conversion", found.version, kind.kind)
+        }
+    };
+    let (version, kind) = (&found.version, &kind.kind);
+    Err(Status::bad_request(format!("{name} in version \"{version}\" cannot be handled as a {kind}: {why}")))
+}
+
+/// Where upstream's message says that kinds are registered.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+
+/// The 400 for a body whose kind cannot be read (k8s.io/apiserver/pkg/endpoints/handlers, transformDecodeError).
+fn unrecognized(kind: &GroupVersionKind, error: &codec::DecodeError, body: &[u8]) -> Status {
+    const SHOWN_BYTES_MAX: usize = 30;
+    let (shown, more) = match body.get(..SHOWN_BYTES_MAX) {
+        Some(shown) if body.len() > SHOWN_BYTES_MAX => (shown, " ..."),
+        _ => (body, ""),
+    };
+    let summary = match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{more}", String::from_utf8_lossy(shown)),
+        Some(_) => shown.iter().map(|byte| format!("{byte:02x}")).chain([more.to_owned()]).collect(),
+    };
+    let kind = &kind.kind;
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {error} ({summary})"
+    ))
 }
 
 /// `body` as JSON, when it may be in any encoding.

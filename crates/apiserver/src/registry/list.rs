@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use decapod_api::selector::{FieldSelector, LabelSelector};
-use decapod_api::{Object, Revision, Status};
+use decapod_api::{Cause, Object, Revision, Status, codec};
 use decapod_client::{List, Options};
 use decapod_store::{At, Key, ReadError, Snapshot};
 
@@ -34,13 +34,14 @@ impl Registry {
     /// The objects of the collection, or a page of them.
     pub(super) async fn list(&self, target: &Target, options: &Options) -> Result<List, Status> {
         let selection = Selection::parse(target, options)?;
+        check(options)?;
         if let Some(list) = self.list_of_one(target, options, &selection).await? {
             return Ok(list);
         }
         let prefix = target.prefix();
         let (snapshot, start) = match options.continue_token.as_str() {
             "" => (
-                self.store.snapshot(&prefix, at(options, options.limit > 0)?).await.map_err(read_failed)?,
+                self.store.snapshot(&prefix, at(options)?).await.map_err(read_failed)?,
                 None,
             ),
             token => self.resume(&prefix, token, options).await?,
@@ -76,11 +77,10 @@ impl Registry {
         selection: &Selection,
     ) -> Result<Option<List>, Status> {
         let Some(name) = selection.fields.required("metadata.name") else { return Ok(None) };
-        let unpaged = options.limit == 0 && options.continue_token.is_empty();
-        if !unpaged || (target.resource.namespaced && target.namespace.is_empty()) {
+        if !options.continue_token.is_empty() || (target.resource.namespaced && target.namespace.is_empty()) {
             return Ok(None);
         }
-        match at(options, false)? {
+        match at(options)? {
             At::Exact(_) => return Ok(None),
             At::NotOlder(asked) => self.store.fresh(asked).await.map_err(read_failed)?,
             _ => {}
@@ -153,9 +153,9 @@ impl Selection {
     /// From the query; 400 for selectors that cannot be read or fields that the resource does not select by.
     pub(super) fn parse(target: &Target, options: &Options) -> Result<Selection, Status> {
         let labels = LabelSelector::parse(&options.label_selector)
-            .map_err(|error| Status::bad_request(format!("unable to parse label selector: {error}")))?;
+            .map_err(|error| Status::bad_request(error.to_string()))?;
         let fields = FieldSelector::parse(&options.field_selector)
-            .map_err(|error| Status::bad_request(format!("unable to parse field selector: {error}")))?;
+            .map_err(|error| Status::bad_request(error.to_string()))?;
         let version = target.version();
         fields
             .check(&version.selectable, target.resource.namespaced)
@@ -173,35 +173,56 @@ impl Selection {
     }
 }
 
-/// What `resourceVersion` and `resourceVersionMatch` ask for: one parser for get, list and watch, after the table of
-/// the Kubernetes API concepts ("Semantics for get and list"). `paged` is whether a page is asked for.
-pub(super) fn at(options: &Options, _paged: bool) -> Result<At, Status> {
-    let revision = match options.resource_version.as_deref() {
-        None | Some("") => None,
-        Some(text) => Some(parse_revision(text)?),
-    };
-    let matching = options.resource_version_match.as_deref().filter(|text| !text.is_empty());
-    match (matching, revision) {
-        (Some(_), None) => {
-            Err(Status::bad_request("resourceVersionMatch is forbidden unless resourceVersion is provided"))
-        }
-        (Some("Exact"), Some(0)) => {
-            Err(Status::bad_request("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
-        }
-        (Some("Exact"), Some(revision)) => Ok(At::Exact(revision)),
-        (Some("NotOlderThan"), Some(0)) | (None, Some(0)) => Ok(At::Any),
-        (Some("NotOlderThan") | None, Some(revision)) => Ok(At::NotOlder(revision)),
-        (None, None) => Ok(At::Latest),
-        (Some(other), _) => Err(Status::bad_request(format!(
-            "resourceVersionMatch: Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\""
-        ))),
+/// What is wrong with the options of a list (k8s.io/apimachinery/pkg/apis/meta/internalversion/validation).
+fn check(options: &Options) -> Result<(), Status> {
+    let (revision, matching) = (options.revision(), options.matching());
+    let mut causes = Vec::new();
+    let mut forbid = |field: &str, why: &str| causes.push(Cause::forbidden(field, why));
+    const MATCH: &str = "resourceVersionMatch";
+    if !matching.is_empty() && revision.is_empty() {
+        forbid(MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if !matching.is_empty() && !options.continue_token.is_empty() {
+        forbid(MATCH, "resourceVersionMatch is forbidden when continue is provided");
+    }
+    if matching == "Exact" && revision == "0" {
+        forbid(MATCH, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+    }
+    if options.send_initial_events.is_some() {
+        forbid("sendInitialEvents", "sendInitialEvents is forbidden for list");
+    }
+    if !matches!(matching, "" | "Exact" | "NotOlderThan") {
+        causes.push(Cause::not_supported(MATCH, matching, &["Exact", "NotOlderThan", ""]));
+    }
+    match causes.is_empty() {
+        true => Ok(()),
+        false => Err(Status::invalid_options("ListOptions", causes)),
     }
 }
 
-/// A resourceVersion of a client.
+/// What `resourceVersion` and `resourceVersionMatch` ask for: one parser for get, list and watch, after the table of
+/// the Kubernetes API concepts ("Semantics for get and list").
+pub(super) fn at(options: &Options) -> Result<At, Status> {
+    let revision = match options.revision() {
+        "" => return Ok(At::Latest),
+        text => parse_revision(text)
+            .map_err(|why| Status::bad_request(format!("invalid resource version: {}", why.message)))?,
+    };
+    Ok(match (options.matching(), revision) {
+        (_, 0) => At::Any,
+        ("Exact", revision) => At::Exact(revision),
+        (_, revision) => At::NotOlder(revision),
+    })
+}
+
+/// A resourceVersion of a client. Upstream calls one that is none an error of its own, without a reason.
 pub(super) fn parse_revision(text: &str) -> Result<Revision, Status> {
-    text.parse()
-        .map_err(|_| Status::bad_request(format!("Invalid value: \"{text}\": invalid resource version")))
+    text.parse().map_err(|_| {
+        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        let cause = Cause::invalid("resourceVersion", &text.into(), &why);
+        let message = format!("{}: {}", cause.field, cause.message);
+        Status { reason: String::new(), details: None, message, ..Status::internal("") }
+    })
 }
 
 /// The status of a read that failed.
@@ -220,11 +241,16 @@ fn token(revision: i64, start: &str) -> String {
 }
 
 fn parse_token(text: &str) -> Result<Token, Status> {
-    let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| invalid(&e.to_string()))?;
-    let mut token: Token = serde_json::from_slice(&bytes).map_err(|e| invalid(&e.to_string()))?;
+    let invalid = |why: &dyn std::fmt::Display| {
+        Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| invalid(&e))?;
+    // Go calls a byte that begins no value by the character of that number.
+    let shown: String = bytes.iter().map(|byte| char::from(*byte)).collect();
+    codec::json::check(&shown).map_err(|e| invalid(&e))?;
+    let mut token: Token = serde_json::from_slice(&bytes).map_err(|e| invalid(&e))?;
     if token.version != TOKEN_VERSION {
-        return Err(invalid("server does not recognize this encoded version"));
+        return Err(invalid(&"server does not recognize this encoded version"));
     }
     // The key after which the page begins; upstream writes the first key that can follow it.
     token.start = token.start.trim_end_matches('\0').to_owned();
@@ -232,7 +258,7 @@ fn parse_token(text: &str) -> Result<Token, Status> {
         || token.start.starts_with('/')
         || token.start.split('/').any(|part| part == "..")
     {
-        return Err(invalid("start key is not within the collection"));
+        return Err(invalid(&"start key is not within the collection"));
     }
     Ok(token)
 }

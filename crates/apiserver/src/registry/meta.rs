@@ -142,14 +142,26 @@ pub fn validate(draft: &Value, resource: &Resource) -> Vec<Cause> {
     causes.extend(labels(draft.at(&["metadata", "labels"]), "metadata.labels"));
     causes.extend(annotations(draft.at(&["metadata", "annotations"])));
     causes.extend(owners(draft));
-    for (i, finalizer) in draft.list_at(&["metadata", "finalizers"]).iter().enumerate() {
-        let finalizer = finalizer.as_str().unwrap_or_default();
+    causes.extend(finalizers(draft));
+    causes
+}
+
+/// Finalizers have qualified names; those without a domain are the few that Kubernetes itself knows
+/// (`validateKubeFinalizerName`).
+fn finalizers(draft: &Value) -> Vec<Cause> {
+    const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
+    let all = draft.list_at(&["metadata", "finalizers"]);
+    let all: Vec<&str> = all.iter().map(|finalizer| finalizer.as_str().unwrap_or_default()).collect();
+    let mut causes = Vec::new();
+    for finalizer in &all {
         let reasons = names::qualified_name(finalizer);
-        causes.extend(
-            reasons
-                .iter()
-                .map(|why| Cause::invalid(format!("metadata.finalizers[{i}]"), &finalizer.into(), why)),
-        );
+        causes.extend(reasons.iter().map(|why| Cause::invalid("metadata.finalizers", &(*finalizer).into(), why)));
+    }
+    for (i, finalizer) in all.iter().enumerate() {
+        if !finalizer.contains('/') && !STANDARD.contains(finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(format!("metadata.finalizers[{i}]"), &(*finalizer).into(), why));
+        }
     }
     causes
 }
@@ -183,9 +195,9 @@ fn annotations(annotations: Option<&Value>) -> Vec<Cause> {
 
 fn owners(draft: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let mut controllers = 0;
-    for (i, owner) in draft.list_at(&["metadata", "ownerReferences"]).iter().enumerate() {
-        let path = format!("metadata.ownerReferences[{i}]");
+    let path = "metadata.ownerReferences";
+    let mut controller: Option<String> = None;
+    for owner in draft.list_at(&["metadata", "ownerReferences"]) {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner.str_at(&[field]).unwrap_or_default().is_empty() {
                 let detail =
@@ -193,15 +205,19 @@ fn owners(draft: &Value) -> Vec<Cause> {
                 causes.push(Cause::invalid(format!("{path}.{field}"), &"".into(), detail));
             }
         }
-        controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
-    }
-    if controllers > 1 {
-        let value = draft.at(&["metadata", "ownerReferences"]).cloned().unwrap_or_default();
-        causes.push(Cause::invalid(
-            "metadata.ownerReferences",
-            &value,
-            "Only one reference can have Controller set to true",
-        ));
+        if owner.get("controller") != Some(&Value::Bool(true)) {
+            continue;
+        }
+        let text = |field: &str| owner.str_at(&[field]).unwrap_or_default();
+        let name = format!("{}/{}", text("kind"), text("name"));
+        match &controller {
+            None => controller = Some(name),
+            Some(first) => {
+                let value = draft.at(&["metadata", "ownerReferences"]).cloned().unwrap_or_default();
+                let why = "Only one reference can have Controller set to true. Found \"true\" in references for";
+                causes.push(Cause::invalid(path, &value, &format!("{why} {first} and {name}")));
+            }
+        }
     }
     causes
 }

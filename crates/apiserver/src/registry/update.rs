@@ -14,6 +14,8 @@ use crate::admission::{Attributes, Charge, Operation};
 pub(crate) struct Preconditions {
     pub uid: Option<String>,
     pub revision: Option<Revision>,
+    /// Whether it is a delete that asks, which upstream refuses in other words.
+    pub ends: bool,
 }
 
 /// What a change makes of the object it finds.
@@ -87,7 +89,8 @@ impl Registry {
             draft.remove_at(&["metadata", "resourceVersion"]);
             return self.create_draft(context, target, options, draft).await;
         }
-        let expect = Preconditions { uid: None, revision };
+        let uid = draft.str_at(&["metadata", "uid"]).filter(|uid| !uid.is_empty()).map(str::to_owned);
+        let expect = Preconditions { uid, revision, ends: false };
         self.change(context, target, options, &expect, |_| Ok(draft.clone())).await
     }
 
@@ -179,6 +182,13 @@ impl Registry {
         if resource.has_generation() && verb == strategy::Verb::Update && spec_differs(&new, old) {
             let generation = old.int_at(&["metadata", "generation"]).unwrap_or(0);
             new.set_at(&["metadata", "generation"], generation + 1);
+        }
+        let early = match verb {
+            strategy::Verb::Update => resource.strategy.validate_early(&new, Some(old)),
+            _ => vec![],
+        };
+        if !early.is_empty() {
+            return Err(Status::invalid(&resource.group, &resource.kind, &target.name, early));
         }
         let reservation = match target.subresource.as_str() {
             "" => Some(self.special.reserve(self, resource, &mut new, Some(old))?),
@@ -290,9 +300,21 @@ impl Registry {
 impl Preconditions {
     fn check(&self, target: &Target, object: &Object) -> Result<(), Status> {
         let resource = target.resource.group_resource();
+        let differs = |what: &str, asked: &str, actual: &str, hint: &str| {
+            let why = format!("the {what} in the precondition ({asked}) does not match the {what} in record ({actual}). The object might have been {hint}");
+            Err(Status::conflict(&resource, &target.name, &why))
+        };
+        if let (true, Some(uid)) = (self.ends, self.uid.as_deref().filter(|uid| *uid != object.uid())) {
+            return differs("UID", uid, &object.uid(), "deleted and then recreated");
+        }
+        if let (true, Some(revision)) = (self.ends, self.revision.filter(|asked| *asked != object.revision())) {
+            let (asked, actual) = (revision.to_string(), object.revision().to_string());
+            return differs("ResourceVersion", &asked, &actual, "modified");
+        }
         if let Some(uid) = self.uid.as_deref().filter(|uid| *uid != object.uid()) {
             let why = format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                target.key(),
                 object.uid()
             );
             return Err(Status::conflict(&resource, &target.name, &why));

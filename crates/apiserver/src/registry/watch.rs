@@ -1,6 +1,6 @@
 //! watch: changes from a revision on.
 
-use decapod_api::{Object, Revision, Status};
+use decapod_api::{Cause, Object, Revision, Status};
 use decapod_client::{Options, Watch, WatchEvent};
 use decapod_store::{At, Change, Cursor, Event};
 use futures::stream::{self, StreamExt};
@@ -47,7 +47,7 @@ impl Registry {
         let (initial, after) = match start(options)? {
             Start::After(revision) => (vec![], revision),
             Start::Initial { marked } => {
-                let at = list::at(options, false)
+                let at = list::at(options)
                     .map(|at| if matches!(at, At::Exact(_)) { At::Latest } else { at })?;
                 let snapshot = self.store.snapshot(&prefix, at).await.map_err(list::read_failed)?;
                 let mut initial = Vec::new();
@@ -77,18 +77,26 @@ impl Registry {
 /// Reads `resourceVersion` and `sendInitialEvents`
 /// (k8s.io/apimachinery/pkg/apis/meta/internalversion/validation, KEP-3157).
 fn start(options: &Options) -> Result<Start, Status> {
-    let revision = match options.resource_version.as_deref() {
-        None | Some("") => 0,
-        Some(text) => list::parse_revision(text)?,
+    let (matching, initial) = (options.matching(), options.send_initial_events);
+    let mut causes = Vec::new();
+    let mut forbid = |why: &str| causes.push(Cause::forbidden("resourceVersionMatch", why));
+    if initial.is_some() && matching != "NotOlderThan" {
+        forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+    }
+    if initial.is_none() && !matching.is_empty() {
+        forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    }
+    if !matches!(matching, "" | "NotOlderThan") {
+        causes.push(Cause::not_supported("resourceVersionMatch", matching, &["NotOlderThan"]));
+    }
+    if !causes.is_empty() {
+        return Err(Status::invalid_options("ListOptions", causes));
+    }
+    let revision = match options.revision() {
+        "" => 0,
+        text => list::parse_revision(text)?,
     };
-    let matching = options.resource_version_match.as_deref().unwrap_or_default();
-    match options.send_initial_events {
-        None if !matching.is_empty() => Err(Status::bad_request(
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        )),
-        Some(_) if matching != "NotOlderThan" => Err(Status::bad_request(
-            "sendInitialEvents requires setting resourceVersionMatch to \"NotOlderThan\"",
-        )),
+    match initial {
         Some(true) => Ok(Start::Initial { marked: options.allow_watch_bookmarks }),
         Some(false) if revision == 0 => Ok(Start::After(0)),
         None if revision == 0 => Ok(Start::Initial { marked: false }),

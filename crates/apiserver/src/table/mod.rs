@@ -1,6 +1,7 @@
 //! Tables: the rows that `kubectl get` prints, with upstream's columns (k8s.io/kubernetes/pkg/printers/internalversion).
 //!
-//! A row is computed from the object's canonical bytes: nothing is decoded. What the columns are is data (`columns.txt`).
+//! A row is computed from the object's canonical bytes; only what comes in another version than the stored one is decoded. What
+//! the columns are is data (`columns.txt`).
 
 mod cell;
 mod cluster;
@@ -17,8 +18,11 @@ mod storage;
 mod tests;
 mod workloads;
 
-use decapod_api::Object;
+use decapod_api::codec::FieldValidation;
+use decapod_api::kinds::BUILT_IN;
 use decapod_api::meta::GroupVersionKind;
+use decapod_api::schema::Schema;
+use decapod_api::{Object, codec};
 use decapod_client::List;
 use jiff::Timestamp;
 
@@ -141,7 +145,8 @@ pub fn render_body(
         if i > 0 {
             out.push(b',');
         }
-        let row = Row::new(object.body(), request.now);
+        let stored = in_stored_version(kind, object);
+        let row = Row::new(stored.as_ref().unwrap_or(object).body(), request.now);
         out.extend_from_slice(b"{\"cells\":");
         columns.write_cells(&row, &mut out);
         let conditions =
@@ -162,6 +167,20 @@ pub fn render_body(
     }
     out.extend_from_slice(b"]}");
     out
+}
+
+/// The object in the version that its columns are written for, if it comes in another one of its group.
+fn in_stored_version(kind: &GroupVersionKind, object: &Object) -> Option<Object> {
+    let row = BUILT_IN.iter().find(|row| row.group == kind.group && row.kind == kind.kind)?;
+    let stored = row.stored_kind();
+    if stored.group != kind.group || stored.version == kind.version {
+        return None;
+    }
+    let schema = |kind| Schema::builtin().type_of(kind);
+    let mut draft = codec::json::decode(object.body(), schema(kind)?, FieldValidation::Ignore).ok()?.draft;
+    let converted = row.strategy.convert(&mut draft, &kind.api_version(), &stored.api_version());
+    let body = codec::json::encode(&draft, schema(stored)?).at(object.revision());
+    converted.then(|| Object::new(body, object.revision()))
 }
 
 /// The objects in the order of their rows: as they come, but flow schemas as they are tried.

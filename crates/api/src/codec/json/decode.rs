@@ -60,6 +60,13 @@ fn syntax_first(error: DecodeError, body: &[u8]) -> DecodeError {
     }
 }
 
+/// That a text is JSON.
+pub fn check(text: &str) -> Read<()> {
+    let mut decoder = Decoder::new(text, None, FieldValidation::Ignore);
+    decoder.skip()?;
+    decoder.reader.end()
+}
+
 /// The map of entries in any order, and the keys that came twice.
 fn sorted(mut entries: Vec<(Str, Value)>) -> (Map, Vec<Str>) {
     if !entries.is_sorted_by(|a, b| a.0 < b.0) {

@@ -43,7 +43,7 @@ struct Encoder<'s> {
 fn omitted(field: &Field, value: Option<&Value>) -> bool {
     match field.omit {
         Omit::Never => false,
-        Omit::Absent => value.is_none(),
+        Omit::Absent => value.is_none_or(Value::is_null),
         Omit::Empty => value.is_none_or(Value::is_empty),
     }
 }

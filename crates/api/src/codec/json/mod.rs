@@ -6,7 +6,7 @@ mod path;
 mod reader;
 mod writer;
 
-pub use decode::{decode, decode_any, type_meta};
+pub use decode::{check, decode, decode_any, type_meta};
 pub use encode::{encode, to_bytes, write};
 pub use writer::{write_any, write_text};
 

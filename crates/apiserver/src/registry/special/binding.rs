@@ -1,5 +1,6 @@
 //! binding: a pod gets its node (upstream's `BindingREST.assignPod`).
 
+use decapod_api::meta::GroupResource;
 use decapod_api::{Status, Value, value};
 use decapod_client::{Options, Reply};
 
@@ -19,8 +20,15 @@ impl Registry {
         let binding = self.payload(context, target, &body)?;
         let node = binding.str_at(&["target", "name"]).unwrap_or_default();
         let kind = binding.str_at(&["target", "kind"]).unwrap_or_default();
-        if node.is_empty() || !matches!(kind, "" | "Node") {
-            return Err(Status::bad_request("target: a binding names a Node"));
+        // Upstream hands out the bare errors of the fields, without a reason.
+        let refuse = |why: &str| Err(Status { reason: String::new(), ..Status::bad_request(why) });
+        if !matches!(kind, "" | "Node") {
+            return refuse(&format!(
+                "target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\""
+            ));
+        }
+        if node.is_empty() {
+            return refuse("target.name: Required value");
         }
         let name = match target.name.as_str() {
             "" => binding.str_at(&["metadata", "name"]).unwrap_or_default(),
@@ -35,8 +43,9 @@ impl Registry {
             ..target.clone()
         };
         let uid = binding.str_at(&["metadata", "uid"]).filter(|uid| !uid.is_empty()).map(str::to_owned);
-        let expect = Preconditions { uid, revision: None };
-        let conflict = |why: String| Status::conflict(&pod.resource.group_resource(), name, &why);
+        let expect = Preconditions { uid, ..Preconditions::default() };
+        let resource = GroupResource { resource: "pods/binding".into(), ..pod.resource.group_resource() };
+        let conflict = |why: String| Status::conflict(&resource, name, &why);
         let now = meta::timestamp(self.env.now());
         self.guaranteed_update(&pod, &expect, options.dry_run, |current| {
             let mut draft = current.draft.clone();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use decapod_api::kinds::Resource;
 use decapod_api::meta::GroupVersionKind;
-use decapod_api::{Object, Status, Value, codec};
+use decapod_api::{Object, Revision, Status, Value, codec};
 use decapod_client::{Reply, Request};
 
 use super::draft::{Validation, decode_as, schema_of};
@@ -93,10 +93,19 @@ impl Registry {
     }
 }
 
-/// An object that is answered and not kept.
-fn answer(kind: &GroupVersionKind, draft: &Value) -> Result<Reply, Status> {
+/// An object that is answered and not kept; of this revision, if not 0.
+fn answer(kind: &GroupVersionKind, draft: &Value, revision: Revision) -> Result<Reply, Status> {
     let encoded = codec::json::encode(draft, schema_of(kind)?);
-    Ok(Reply::Object(Object::new(encoded.bytes, 0)))
+    if revision != 0 {
+        return Ok(Reply::Object(Object::new(encoded.at(revision), revision)));
+    }
+    // Nothing will be written into the metadata, so nothing has to stand there for it.
+    const NOTHING: &[u8] = br#""creationTimestamp":null"#;
+    let mut bytes = encoded.bytes.to_vec();
+    if let Some(at) = bytes.windows(NOTHING.len()).position(|found| found == NOTHING) {
+        bytes.drain(at..at + NOTHING.len());
+    }
+    Ok(Reply::Object(Object::new(bytes.into(), 0)))
 }
 
 /// What creating a subresource without a result answers with.

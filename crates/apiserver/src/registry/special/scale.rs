@@ -25,7 +25,7 @@ impl Registry {
         let whole = Target { subresource: String::new(), ..target.clone() };
         if request.verb == Verb::Get {
             let object = self.get(&whole, &request.options).await?;
-            return answer(&kind, &self.scale_of(&whole, &object)?);
+            return answer(&kind, &self.scale_of(&whole, &object)?, object.revision());
         }
         let wanted = match request.verb {
             Verb::Update => Some(self.payload(context, target, &body)?),
@@ -33,7 +33,8 @@ impl Registry {
         };
         let expect = match wanted.as_ref().and_then(|scale| scale.str_at(&["metadata", "resourceVersion"])) {
             Some(rv) if !rv.is_empty() => {
-                Preconditions { uid: None, revision: Some(crate::registry::list::parse_revision(rv)?) }
+                let revision = Some(crate::registry::list::parse_revision(rv)?);
+                Preconditions { revision, ..Preconditions::default() }
             }
             _ => Preconditions::default(),
         };
@@ -57,7 +58,7 @@ impl Registry {
                 Ok(new)
             })
             .await?;
-        answer(&kind, &self.scale_of(&whole, &object)?)
+        answer(&kind, &self.scale_of(&whole, &object)?, object.revision())
     }
 
     fn scale_of(&self, target: &Target, object: &Object) -> Result<Value, Status> {

@@ -96,8 +96,7 @@ impl Services {
             asked => match asked.parse::<Ipv4Addr>() {
                 Ok(address) if !self.contains(address) => {
                     let detail = format!(
-                        "failed to allocate IP {asked}: the provided IP ({asked}) is not in the valid range. The range of valid IPs is {}/{}",
-                        self.network, self.prefix_bits
+                        "failed to allocate IP {asked}: the provided network does not match the current range"
                     );
                     causes.push(Cause::invalid("spec.clusterIPs", &vec![Value::from(asked)].into(), &detail));
                     return;

@@ -26,7 +26,7 @@ impl Registry {
         let seconds = request.int_at(&["spec", "expirationSeconds"]).unwrap_or(SECONDS_DEFAULT);
         let invalid = |detail: &str| {
             let cause = Cause::invalid("spec.expirationSeconds", &seconds.into(), detail);
-            Err(Status::invalid("authentication.k8s.io", "TokenRequest", name, vec![cause]))
+            Err(Status::invalid("authentication.k8s.io", "TokenRequest", "", vec![cause]))
         };
         if seconds < SECONDS_MIN {
             return invalid("may not specify a duration less than 10 minutes");
@@ -58,12 +58,13 @@ impl Registry {
         request.set_at(&["spec", "expirationSeconds"], seconds);
         request.set_at(&["spec", "audiences"], audiences.into_iter().map(Value::from).collect::<Vec<_>>());
         request.set_at(&["metadata", "name"], name);
+        request.set_at(&["metadata", "uid"], claim.account_uid.as_str());
         request.set_at(&["metadata", "namespace"], namespace);
         request.set_at(&["metadata", "creationTimestamp"], meta::timestamp(now));
         request.set_at(&["status", "token"], tokens.issue(&claim)?);
         request.set_at(&["status", "expirationTimestamp"], meta::timestamp(expires));
         let kind = &target.version().subresource("token").ok_or_else(Status::no_such_path)?.kind;
-        answer(kind, &request)
+        answer(kind, &request, 0)
     }
 
     /// The object that the token ends with, which has to be there and be the one meant.

@@ -50,8 +50,10 @@ impl Strategy for Deployment {
         }
         let spec = deployment.field("spec");
         spec.field("replicas").non_negative(&mut out);
-        workload::selector_and_template(&spec, "deployment", "invalid label selector", &mut out);
-        workload::always_restarts(&spec.field("template"), "ReplicaSet", &mut out);
+        let readable = workload::selector_and_template(&spec, "deployment", "invalid label selector", &mut out);
+        if readable {
+            workload::always_restarts(&spec.field("template"), "ReplicaSet", &mut out);
+        }
         strategy(&spec.field("strategy"), &mut out);
         for field in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
             spec.field(field).non_negative(&mut out);

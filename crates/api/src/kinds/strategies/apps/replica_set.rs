@@ -32,8 +32,10 @@ impl Strategy for ReplicaSet {
         let spec = set.field("spec");
         spec.field("replicas").non_negative(&mut out);
         spec.field("minReadySeconds").non_negative(&mut out);
-        workload::selector_and_template(&spec, "deployment", "invalid label selector", &mut out);
-        workload::always_restarts(&spec.field("template"), "ReplicaSet", &mut out);
+        let readable = workload::selector_and_template(&spec, "deployment", "invalid label selector", &mut out);
+        if readable {
+            workload::always_restarts(&spec.field("template"), "ReplicaSet", &mut out);
+        }
         if old.is_some() {
             spec.field("selector").immutable(before(old, &["spec", "selector"]), &mut out);
         }

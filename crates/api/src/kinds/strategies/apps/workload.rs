@@ -5,8 +5,9 @@ use crate::kinds::strategies::rules::{Causes, Place};
 use crate::selector::LabelSelector;
 use crate::value::Value;
 
-/// The selector of `spec`, which has to be there, and its template; `kind` is what a message calls the workload.
-pub fn selector_and_template(spec: &Place, kind: &str, invalid: &str, out: &mut Causes) {
+/// The selector of `spec`, which has to be there, and its template; `kind` is what a message calls the workload. Whether
+/// the selector could be read, or else the template has not been looked at.
+pub fn selector_and_template(spec: &Place, kind: &str, invalid: &str, out: &mut Causes) -> bool {
     let selector = spec.field("selector");
     if !selector.is_set() {
         out.push(selector.required(""));
@@ -19,13 +20,15 @@ pub fn selector_and_template(spec: &Place, kind: &str, invalid: &str, out: &mut 
     if !selector.is_set() {
         blame_labels(&spec.field("template"), out);
     }
-    match LabelSelector::from_value(selector.value) {
+    let parsed = LabelSelector::from_value(selector.value);
+    match &parsed {
         Err(_) => out.push(selector.invalid(invalid)),
         Ok(parsed) => {
-            matches(&spec.field("template"), &parsed, out);
+            matches(&spec.field("template"), parsed, out);
             validate::template(&spec.field("template"), out);
         }
     }
+    parsed.is_ok()
 }
 
 /// Whether the template makes pods that the selector finds.
@@ -68,7 +71,7 @@ pub fn counts(status: &Place, fields: &[&str], of_all: &[&str], ready: &str, out
     let replicas = status.field("replicas").int();
     for field in of_all.iter().map(|field| status.field(field)) {
         if field.int() > replicas {
-            out.push(field.invalid("cannot be greater than status.replicas"));
+            out.push(field.invalid_as(field.int(), "cannot be greater than status.replicas"));
         }
     }
     let available = status.field("availableReplicas");

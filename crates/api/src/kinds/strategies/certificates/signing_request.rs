@@ -146,6 +146,19 @@ fn is_pem_request(text: &str) -> bool {
     text.contains("-----BEGIN CERTIFICATE REQUEST-----") && text.contains("-----END CERTIFICATE REQUEST-----")
 }
 
+/// What keeps a certificate from being one (upstream's `validateCertificate`).
+fn certificate_fault(text: &str) -> Option<String> {
+    let bytes = STANDARD.decode(text).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let kinds = text.split("-----BEGIN ").skip(1).filter_map(|rest| rest.split("-----").next());
+    let mut kinds = kinds.filter(|kind| text.contains(&format!("-----END {kind}-----"))).peekable();
+    if kinds.peek().is_none() {
+        return Some("must contain at least one CERTIFICATE PEM block".to_owned());
+    }
+    let other = kinds.find(|kind| *kind != "CERTIFICATE")?;
+    Some(format!("only CERTIFICATE PEM blocks are allowed, found {other:?}"))
+}
+
 /// `domain/path` (upstream's `ValidateSignerName`).
 fn signer_name(signer: &Place, out: &mut Causes) {
     if !signer.need(out) {
@@ -222,6 +235,9 @@ fn changed(status: &Place, old: &Value, verb: Verb, out: &mut Causes) {
     let certificate = status.field("certificate");
     let was = old.str_at(&["status", "certificate"]).unwrap_or_default();
     if certificate.text() != was {
+        if let Some(why) = certificate_fault(certificate.text()).filter(|_| !certificate.text().is_empty()) {
+            out.push(certificate.invalid_as("<certificate data>", &why));
+        }
         if verb != Verb::UpdateSubresource("status") {
             out.push(certificate.forbidden("updates may not set certificate content"));
         } else if !was.is_empty() {

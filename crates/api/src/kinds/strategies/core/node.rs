@@ -51,6 +51,12 @@ impl Strategy for Node {
         }
         let cidrs = spec.field("podCIDRs");
         cidrs.items().for_each(|cidr| cidr.check(checks::cidr, &mut out));
+        let wrong = cidrs.items().enumerate().find(|(_, cidr)| !checks::cidr(cidr.text()).is_empty());
+        if let Some((i, cidr)) = wrong.filter(|_| cidrs.list().len() > 1) {
+            let why = "invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR";
+            let why = format!("{why}[{i}]: <nil> (invalid CIDR address: {})", cidr.text());
+            out.push(Cause::internal(cidrs.path(), &why));
+        }
         let is_v6: Vec<bool> = cidrs.items().map(|cidr| cidr.text().contains(':')).collect();
         if is_v6.len() > 2 || matches!(is_v6.as_slice(), [a, b] if a == b) {
             out.push(cidrs.invalid("may specify no more than one CIDR for each IP family"));

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::config_map::{decoded, frozen, secret_data};
 use crate::Cause;
+use crate::codec;
 use crate::kinds::strategies::fill::fill;
 use crate::kinds::strategies::rules::{Causes, Place};
 use crate::kinds::strategy::{Strategy, Verb};
@@ -66,7 +67,11 @@ fn json(value: &Place, out: &mut Causes) {
     if !value.is_set() {
         return out.push(value.required(""));
     }
-    let parsed = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&decoded(value));
+    let text = decoded(value);
+    if let Err(error) = codec::json::check(&String::from_utf8_lossy(&text)) {
+        return out.push(value.invalid_as("<secret contents redacted>", &error.to_string()));
+    }
+    let parsed = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&text);
     if let Err(error) = parsed {
         out.push(value.invalid_as("<secret contents redacted>", &error.to_string()));
     }

@@ -89,7 +89,13 @@ fn check(spec: &Place, name: &str, out: &mut Causes) {
     }
     let method = spec.field("distinguisherMethod");
     if method.is_set() {
-        method.field("type").one_of(&["ByNamespace", "ByUser"], out);
+        // Upstream shows the whole of it.
+        const KINDS: [&str; 2] = ["ByNamespace", "ByUser"];
+        let kind = method.field("type");
+        if !KINDS.contains(&kind.text()) {
+            let shown = value!({"Type": kind.text()});
+            out.push(Cause::not_supported_value(kind.path(), &shown, &KINDS));
+        }
     }
     let level = spec.field("priorityLevelConfiguration");
     let level = level.field("name");

@@ -14,6 +14,14 @@ impl Strategy for PriorityClass {
         fill(draft, "preemptionPolicy", "PreemptLowerPriority");
     }
 
+    fn check_delete(&self, class: &Value) -> Result<(), String> {
+        let name = class.str_at(&["metadata", "name"]).unwrap_or_default();
+        match KNOWN.iter().any(|(known, _)| *known == name) {
+            true => Err("this is a system priority class and cannot be deleted".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     fn validate(&self, new: &Value, old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
         let (class, mut out) = (Place::root(new), Vec::new());
         if let Some(old) = old {

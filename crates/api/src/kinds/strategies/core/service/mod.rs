@@ -26,6 +26,15 @@ impl Strategy for Service {
         }
     }
 
+    fn validate_early(&self, new: &Value, old: Option<&Value>) -> Vec<Cause> {
+        let (service, mut out) = (Place::root(new), Vec::new());
+        validate::addresses(&service.field("spec"), &mut out);
+        if let Some(old) = old.and_then(|old| old.get("spec")) {
+            validate::kept(&service.field("spec"), old, &mut out);
+        }
+        out
+    }
+
     fn validate(&self, new: &Value, old: Option<&Value>, verb: Verb) -> Vec<Cause> {
         let (service, mut out) = (Place::root(new), Vec::new());
         match verb {

@@ -19,6 +19,10 @@ pub fn service(new: &mut Value, old: Option<&Value>) {
             drop_dependent(spec, old);
             keep_allocated(spec, old);
         }
+        // Upstream leaves it out whenever it reads such a service.
+        if kind(spec) == "ExternalName" {
+            spec.remove_at(&["internalTrafficPolicy"]);
+        }
         settle_addresses(spec, old_spec);
         settle_families(spec, old_spec);
     }

@@ -141,7 +141,7 @@ fn affinity(spec: &Place, out: &mut Causes) {
 }
 
 /// Addresses and families that go together.
-fn addresses(spec: &Place, out: &mut Causes) {
+pub fn addresses(spec: &Place, out: &mut Causes) {
     if kind(spec) == "ExternalName" {
         return;
     }
@@ -261,9 +261,10 @@ fn traffic(spec: &Place, out: &mut Causes) {
     spec.field("trafficDistribution").one_of_if_set(&DISTRIBUTIONS, out);
 }
 
-/// What was given out stays.
-fn changed(spec: &Place, old: &Value, out: &mut Causes) {
-    const ONCE: &str = "may not change once set";
+const ONCE: &str = "may not change once set";
+
+/// Addresses and families that were given out stay.
+pub fn kept(spec: &Place, old: &Value, out: &mut Causes) {
     let (was, now) = (old.str_at(&["type"]).unwrap_or_default(), kind(spec));
     if was == "ExternalName" || now == "ExternalName" {
         return;
@@ -290,6 +291,12 @@ fn changed(spec: &Place, old: &Value, out: &mut Causes) {
             }
         }
     }
+}
+
+/// What was given out, or chosen, stays.
+fn changed(spec: &Place, old: &Value, out: &mut Causes) {
+    kept(spec, old, out);
+    let (was, now) = (old.str_at(&["type"]).unwrap_or_default(), kind(spec));
     let class = spec.field("loadBalancerClass");
     if was == "LoadBalancer"
         && now == "LoadBalancer"
