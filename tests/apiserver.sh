@@ -73,7 +73,8 @@ sed '/client-certificate-data/d; /client-key-data/d' "$WORK/api/admin.kubeconfig
 expect "acting by token" "system:serviceaccount:default:bob" timeout 20 "$KUBECTL" --kubeconfig "$WORK/bare.kubeconfig" --token="$token" auth whoami
 refuses "a token that is none" "must be logged in" timeout 20 "$KUBECTL" --kubeconfig "$WORK/bare.kubeconfig" --token=nonsense get pods
 check "a node" k create -f - <<<'{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "b"}}'
-refuses "NodeRestriction" "not allowed to modify node" k --as=system:node:a --as-group=system:nodes label node b x=y
+k get node b -o json | sed 's/"labels": {/&"x": "y",/; s/"name": "b"/&, "labels": {"x": "y"}/' >"$WORK/node.json"
+refuses "NodeRestriction" "not allowed to modify node" k --as=system:node:a --as-group=system:nodes replace --raw /api/v1/nodes/b -f "$WORK/node.json"
 refuses "NamespaceLifecycle" "not found" k -n nowhere create cm x
 refuses "immortal namespaces" "may not be deleted" k delete namespace default
 check "an account for pods" k create serviceaccount default

@@ -108,8 +108,7 @@ impl Status {
 
     /// The success that a delete answers with.
     pub fn deleted(resource: &GroupResource, name: &str, uid: &str) -> Status {
-        let mut status =
-            Status { status: "Success".into(), ..Status::default() }.about(resource, name);
+        let mut status = Status { status: "Success".into(), ..Status::default() }.about(resource, name);
         status.details.get_or_insert_default().uid = uid.to_owned();
         status
     }

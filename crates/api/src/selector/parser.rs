@@ -191,7 +191,9 @@ mod tests {
     #[test]
     fn sets_may_hold_the_empty_value() {
         let values = |text| parse(text).map(|requirements| requirements[0].values.join("|"));
-        for (text, expected) in [("a in ()", ""), ("a in (,b)", "|b"), ("a in (c,b,)", "|b|c"), ("a in (in)", "in")] {
+        for (text, expected) in
+            [("a in ()", ""), ("a in (,b)", "|b"), ("a in (c,b,)", "|b|c"), ("a in (in)", "in")]
+        {
             assert_eq!(values(text), Ok(expected.to_owned()), "{text}");
         }
     }

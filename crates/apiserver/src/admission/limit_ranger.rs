@@ -85,8 +85,7 @@ impl Plugin for LimitRanger {
                         let requests =
                             attributes.object.at(&["spec", "resources", "requests"]).unwrap_or(&null);
                         problems.extend(
-                            Measured { kind: "PersistentVolumeClaim", requests, limits: &null }
-                                .check(item),
+                            Measured { kind: "PersistentVolumeClaim", requests, limits: &null }.check(item),
                         );
                     }
                     _ => {}
@@ -226,7 +225,9 @@ impl<'a> Measured<'a> {
             let (request, limit) = self.get(resource);
             let said = |quantity: Option<Quantity>| quantity.filter(|quantity| quantity.as_f64() != 0.0);
             let missing = |what: &str| {
-                format!("{resource} max limit to request ratio per {kind} is {ratio}, but no {what} is specified or {what} is 0")
+                format!(
+                    "{resource} max limit to request ratio per {kind} is {ratio}, but no {what} is specified or {what} is 0"
+                )
             };
             let Some(request) = said(request) else {
                 problems.push(missing("request"));

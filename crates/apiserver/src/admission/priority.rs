@@ -87,9 +87,8 @@ impl Plugin for Priority {
         }
         match default_class(lookup).as_ref().and_then(|class| class.str_at(&["metadata", "name"])) {
             Some(other) if other != attributes.name => {
-                let why = format!(
-                    "PriorityClass {other} is already marked as default. Only one default can exist"
-                );
+                let why =
+                    format!("PriorityClass {other} is already marked as default. Only one default can exist");
                 Err(attributes.forbid(&why))
             }
             _ => Ok(()),

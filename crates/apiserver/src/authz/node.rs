@@ -68,11 +68,13 @@ impl Authorizer for NodeAuthorizer {
             ("", "persistentvolumes") => get(Field::Volume),
             ("", "pods") if subresource.is_empty() && reads && !name.is_empty() => used(Field::Pod),
             ("", "nodes") if subresource.is_empty() && reads => match name {
-                "" => Decision::Deny(format!("node '{node}' cannot read all nodes, only its own Node object")),
+                "" => {
+                    Decision::Deny(format!("node '{node}' cannot read all nodes, only its own Node object"))
+                }
                 own if own == node => Decision::Allow(String::new()),
-                other => Decision::Deny(format!(
-                    "node '{node}' cannot read '{other}', only its own Node object"
-                )),
+                other => {
+                    Decision::Deny(format!("node '{node}' cannot read '{other}', only its own Node object"))
+                }
             },
             ("storage.k8s.io", "volumeattachments") => get(Field::Attachment),
             ("", "serviceaccounts") if subresource.is_empty() && verb == "get" => read(Field::Account),
@@ -117,9 +119,7 @@ impl Authorizer for NodeAuthorizer {
 fn own(node: &str, verb: &str, name: &str, what: &str) -> Decision {
     match verb == "create" || name == node {
         true => Decision::Allow(String::new()),
-        false => {
-            Decision::Deny(format!("can only access {what} with the same name as the requesting node"))
-        }
+        false => Decision::Deny(format!("can only access {what} with the same name as the requesting node")),
     }
 }
 

@@ -97,7 +97,12 @@ mod tests {
 
     #[test]
     fn people_get_it_and_programs_do_not() {
-        let table = [("curl/8", "", true), ("kubectl/v1", "", false), ("curl/8", "pretty=false", false), ("x", "pretty=1", true)];
+        let table = [
+            ("curl/8", "", true),
+            ("kubectl/v1", "", false),
+            ("curl/8", "pretty=false", false),
+            ("x", "pretty=1", true),
+        ];
         for (agent, query, expected) in table {
             let mut headers = HeaderMap::new();
             headers.insert(USER_AGENT, http::HeaderValue::from_static(agent));

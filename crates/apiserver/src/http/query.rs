@@ -67,7 +67,8 @@ pub fn check_write(query: &Query, kind: &str) -> Result<(), Status> {
     if kind != "DeleteOptions" {
         causes.extend(check_manager(query.get("fieldManager").unwrap_or_default()));
     }
-    let stages: Vec<&str> = query.0.iter().filter(|(key, _)| key == "dryRun").map(|(_, v)| v.as_str()).collect();
+    let stages: Vec<&str> =
+        query.0.iter().filter(|(key, _)| key == "dryRun").map(|(_, v)| v.as_str()).collect();
     if stages.iter().any(|stage| !matches!(*stage, "" | "All")) {
         let stages: Vec<Value> = stages.into_iter().map(Value::from).collect();
         causes.push(Cause::not_supported_value("dryRun", &stages.into(), &["All"]));

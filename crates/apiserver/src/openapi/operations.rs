@@ -68,13 +68,7 @@ pub fn document(path: &str, name: &str, answer: &'static str) -> PathItem {
 }
 
 /// The path of something else that can be read.
-pub fn plain(
-    path: &str,
-    id: &str,
-    tag: &str,
-    answer: Content,
-    produces: &'static str,
-) -> PathItem {
+pub fn plain(path: &str, id: &str, tag: &str, answer: Content, produces: &'static str) -> PathItem {
     // Version 2 says of `/version` alone what it consumes.
     let consumes = if answer == Content::Version { vec![produces] } else { vec![] };
     let operation = Operation {

@@ -83,7 +83,9 @@ mod tests {
         let pod = "io.k8s.api.core.v1.Pod";
         assert!(prose.of_type(pod).is_some_and(|text| text.starts_with("Pod is a collection of containers")));
         assert!(prose.of_field(pod, "spec").is_some_and(|text| text.contains("desired behavior")));
-        assert!(prose.of_type("io.k8s.apimachinery.pkg.api.resource.Quantity").is_some_and(|t| t.contains('\n')));
+        assert!(
+            prose.of_type("io.k8s.apimachinery.pkg.api.resource.Quantity").is_some_and(|t| t.contains('\n'))
+        );
         assert_eq!(prose.of_field(pod, "nosuch"), None);
     }
 

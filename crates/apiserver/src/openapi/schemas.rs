@@ -67,7 +67,14 @@ impl Schemas {
     /// A reference to the schema of `/version` (k8s.io/apimachinery/pkg/version).
     pub fn version(&mut self) -> Json {
         const REQUIRED: [&str; 9] = [
-            "major", "minor", "gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler",
+            "major",
+            "minor",
+            "gitVersion",
+            "gitCommit",
+            "gitTreeState",
+            "buildDate",
+            "goVersion",
+            "compiler",
             "platform",
         ];
         const OPTIONAL: [&str; 4] =

@@ -199,11 +199,15 @@ fn check_type(kind: &GroupVersionKind, named: &TypeMeta) -> Result<(), Status> {
     if version.group == kind.group && version.version == kind.version && name == kind.kind {
         return Ok(());
     }
-    let found = GroupVersionKind { group: version.group, version: version.version, kind: name.to_owned().into() };
+    let found =
+        GroupVersionKind { group: version.group, version: version.version, kind: name.to_owned().into() };
     let (group, known) = (&found.group, Schema::builtin().type_of(&found).is_some());
     let why = match known {
         false => {
-            format!("no kind {name:?} is registered for version {:?} in scheme {SCHEME:?}", found.api_version())
+            format!(
+                "no kind {name:?} is registered for version {:?} in scheme {SCHEME:?}",
+                found.api_version()
+            )
         }
         // Another version of the same kind could be converted, but is not what this path takes.
         true if *group == kind.group && name == kind.kind => {

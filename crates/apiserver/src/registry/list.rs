@@ -40,10 +40,7 @@ impl Registry {
         }
         let prefix = target.prefix();
         let (snapshot, start) = match options.continue_token.as_str() {
-            "" => (
-                self.store.snapshot(&prefix, at(options)?).await.map_err(read_failed)?,
-                None,
-            ),
+            "" => (self.store.snapshot(&prefix, at(options)?).await.map_err(read_failed)?, None),
             token => self.resume(&prefix, token, options).await?,
         };
         let mut page = Page {

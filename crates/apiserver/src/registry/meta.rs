@@ -155,7 +155,9 @@ fn finalizers(draft: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     for finalizer in &all {
         let reasons = names::qualified_name(finalizer);
-        causes.extend(reasons.iter().map(|why| Cause::invalid("metadata.finalizers", &(*finalizer).into(), why)));
+        causes.extend(
+            reasons.iter().map(|why| Cause::invalid("metadata.finalizers", &(*finalizer).into(), why)),
+        );
     }
     for (i, finalizer) in all.iter().enumerate() {
         if !finalizer.contains('/') && !STANDARD.contains(finalizer) {
@@ -214,7 +216,8 @@ fn owners(draft: &Value) -> Vec<Cause> {
             None => controller = Some(name),
             Some(first) => {
                 let value = draft.at(&["metadata", "ownerReferences"]).cloned().unwrap_or_default();
-                let why = "Only one reference can have Controller set to true. Found \"true\" in references for";
+                let why =
+                    "Only one reference can have Controller set to true. Found \"true\" in references for";
                 causes.push(Cause::invalid(path, &value, &format!("{why} {first} and {name}")));
             }
         }

@@ -301,13 +301,16 @@ impl Preconditions {
     fn check(&self, target: &Target, object: &Object) -> Result<(), Status> {
         let resource = target.resource.group_resource();
         let differs = |what: &str, asked: &str, actual: &str, hint: &str| {
-            let why = format!("the {what} in the precondition ({asked}) does not match the {what} in record ({actual}). The object might have been {hint}");
+            let why = format!(
+                "the {what} in the precondition ({asked}) does not match the {what} in record ({actual}). The object might have been {hint}"
+            );
             Err(Status::conflict(&resource, &target.name, &why))
         };
         if let (true, Some(uid)) = (self.ends, self.uid.as_deref().filter(|uid| *uid != object.uid())) {
             return differs("UID", uid, &object.uid(), "deleted and then recreated");
         }
-        if let (true, Some(revision)) = (self.ends, self.revision.filter(|asked| *asked != object.revision())) {
+        if let (true, Some(revision)) = (self.ends, self.revision.filter(|asked| *asked != object.revision()))
+        {
             let (asked, actual) = (revision.to_string(), object.revision().to_string());
             return differs("ResourceVersion", &asked, &actual, "modified");
         }

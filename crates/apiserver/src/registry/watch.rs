@@ -47,8 +47,8 @@ impl Registry {
         let (initial, after) = match start(options)? {
             Start::After(revision) => (vec![], revision),
             Start::Initial { marked } => {
-                let at = list::at(options)
-                    .map(|at| if matches!(at, At::Exact(_)) { At::Latest } else { at })?;
+                let at =
+                    list::at(options).map(|at| if matches!(at, At::Exact(_)) { At::Latest } else { at })?;
                 let snapshot = self.store.snapshot(&prefix, at).await.map_err(list::read_failed)?;
                 let mut initial = Vec::new();
                 for (_, object) in snapshot.iter().filter(|(_, object)| selection.matches(object)) {

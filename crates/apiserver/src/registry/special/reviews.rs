@@ -141,7 +141,11 @@ fn faults(kind: &str, review: &Value, namespace: &str) -> Vec<Cause> {
     }
     let nobody = text(&["spec", "user"]).is_empty() && review.list_at(&["spec", "groups"]).is_empty();
     if kind != "SelfSubjectAccessReview" && nobody {
-        causes.push(Cause::invalid("spec.user", &"".into(), "at least one of user or group must be specified"));
+        causes.push(Cause::invalid(
+            "spec.user",
+            &"".into(),
+            "at least one of user or group must be specified",
+        ));
     }
     if kind == "LocalSubjectAccessReview" {
         let asked = text(&["spec", "resourceAttributes", "namespace"]);

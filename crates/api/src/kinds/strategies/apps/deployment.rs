@@ -50,7 +50,8 @@ impl Strategy for Deployment {
         }
         let spec = deployment.field("spec");
         spec.field("replicas").non_negative(&mut out);
-        let readable = workload::selector_and_template(&spec, "deployment", "invalid label selector", &mut out);
+        let readable =
+            workload::selector_and_template(&spec, "deployment", "invalid label selector", &mut out);
         if readable {
             workload::always_restarts(&spec.field("template"), "ReplicaSet", &mut out);
         }

@@ -32,7 +32,8 @@ impl Strategy for ReplicaSet {
         let spec = set.field("spec");
         spec.field("replicas").non_negative(&mut out);
         spec.field("minReadySeconds").non_negative(&mut out);
-        let readable = workload::selector_and_template(&spec, "deployment", "invalid label selector", &mut out);
+        let readable =
+            workload::selector_and_template(&spec, "deployment", "invalid label selector", &mut out);
         if readable {
             workload::always_restarts(&spec.field("template"), "ReplicaSet", &mut out);
         }
