@@ -28,8 +28,6 @@ const TABLE: redb::TableDefinition<&str, &[u8]> = redb::TableDefinition::new("ob
 // === impl Embedded ===
 
 impl Engine for Embedded {
-    const NAME: &'static str = "our log";
-
     async fn open(dir: &Path, env: &Env) -> Result<Self> {
         Ok(Embedded(Store::open(Config::dir(dir), env).await?))
     }
@@ -56,8 +54,6 @@ impl Engine for Embedded {
 // === impl Fjall ===
 
 impl Backend for Fjall {
-    const NAME: &'static str = "fjall";
-
     fn open(dir: &Path) -> Result<Self> {
         let database = fjall::Database::builder(dir).open()?;
         let objects = database.keyspace("objects", fjall::KeyspaceCreateOptions::default)?;
@@ -84,8 +80,6 @@ impl Backend for Fjall {
 // === impl Redb ===
 
 impl Backend for Redb {
-    const NAME: &'static str = "redb";
-
     fn open(dir: &Path) -> Result<Self> {
         // The objects are in memory already: a small cache is enough.
         let mut builder = redb::Builder::new();

@@ -16,8 +16,6 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// What a candidate must do: a put is back when it is durable, and what is there is in memory.
 pub trait Engine: Sized + Send + Sync + 'static {
-    /// What it is called.
-    const NAME: &'static str;
     /// Opens what is in `dir`, or makes it.
     fn open(dir: &Path, env: &Env) -> impl Future<Output = Result<Self>> + Send;
     /// Writes an object.
@@ -30,8 +28,6 @@ pub trait Engine: Sized + Send + Sync + 'static {
 
 /// An embedded engine, used by one thread.
 pub trait Backend: Sized + Send + 'static {
-    /// What it is called.
-    const NAME: &'static str;
     /// Opens what is in `dir`, or makes it.
     fn open(dir: &Path) -> Result<Self>;
     /// Writes all of these durably.
@@ -58,8 +54,6 @@ struct Waiting {
 const WRITE_BYTES_MAX: usize = 4 << 20;
 
 impl<B: Backend> Engine for Grouped<B> {
-    const NAME: &'static str = B::NAME;
-
     async fn open(dir: &Path, env: &Env) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let mut backend = B::open(dir)?;

@@ -2,7 +2,7 @@
 //! memory per object.
 //!
 //! ```text
-//! cargo run --release --manifest-path bench/engines/Cargo.toml -- DIR [OBJECTS] [SECONDS]
+//! cargo run --release --manifest-path bench/engines/Cargo.toml -- DIR [OBJECTS] [ROUNDS]
 //! ```
 //! Objects are pods of 3 KB with managedFields, as they are stored. All candidates hold them in memory, as the API server
 //! serves them from there, and write all that waits at once; ours keeps history for watches besides. `DIR` should be on
@@ -13,7 +13,7 @@ mod candidates;
 mod engine;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +27,8 @@ use crate::candidates::{Embedded, Fjall, Redb};
 use crate::engine::{Engine, Grouped, Result};
 
 const WRITERS: [u64; 3] = [1, 64, 512];
+/// How long a round of writes is.
+const ROUND: Duration = Duration::from_secs(1);
 /// How many keys the writers go round.
 const KEYS: u64 = 5000;
 /// An object as it is stored.
@@ -37,18 +39,22 @@ const CANDIDATES: [&str; 3] = ["ours", "fjall", "redb"];
 struct Part {
     dir: String,
     objects: u64,
-    seconds: u64,
     phase: String,
     candidate: String,
 }
 
+/// What each phase measures, in the order in which it says it.
+const WRITES: [&str; 3] = ["durable writes/s", "bytes to disk each", "us CPU each"];
+const FILL: [&str; 3] = ["bytes of memory per object", "bytes to disk per write", "MB on disk"];
+const RESTART: [&str; 3] = ["ms to restart", "ms CPU", "bytes of memory per object"];
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: u64| args.get(at).map_or(Ok(default), |text| text.parse());
-    let dir = args.first().ok_or("usage: decapod-bench-engines DIR [OBJECTS] [SECONDS]")?.clone();
-    let (objects, seconds) = (number(1, 150_000)?, number(2, 3)?);
+    let dir = args.first().ok_or("usage: decapod-bench-engines DIR [OBJECTS] [ROUNDS]")?.clone();
+    let (objects, rounds) = (number(1, 150_000)?, number(2, 9)?);
     if let [_, _, _, phase, candidate] = args.as_slice() {
-        let part = Part { dir, objects, seconds, phase: phase.clone(), candidate: candidate.clone() };
+        let part = Part { dir, objects, phase: phase.clone(), candidate: candidate.clone() };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build()?;
         return match part.candidate.as_str() {
             "ours" => runtime.block_on(part.run::<Embedded>()),
@@ -56,14 +62,40 @@ fn main() -> Result<()> {
             _ => runtime.block_on(part.run::<Grouped<Redb>>()),
         };
     }
-    for phase in ["writes", "fill", "restart"] {
-        for candidate in CANDIDATES {
-            let again = [&*dir, &objects.to_string(), &seconds.to_string(), phase, candidate];
-            let status = Command::new(std::env::current_exe()?).args(again).status()?;
-            if !status.success() {
+    for writers in WRITERS {
+        rounds_of(&args[0], objects, rounds, &writers.to_string(), &format!("{writers} writers"), WRITES)?;
+    }
+    rounds_of(&args[0], objects, 1, "fill", &format!("{objects} objects, half of them anew"), FILL)?;
+    rounds_of(&args[0], objects, rounds.div_ceil(3), "restart", &format!("{objects} objects"), RESTART)
+}
+
+/// Lets the candidates do a phase in turn, so that what the machine does meanwhile meets all; prints the medians.
+fn rounds_of(dir: &str, objects: u64, rounds: u64, phase: &str, title: &str, names: [&str; 3]) -> Result<()> {
+    let mut figures = [const { Vec::new() }; CANDIDATES.len()];
+    for _ in 0..rounds {
+        for (candidate, figures) in CANDIDATES.iter().zip(&mut figures) {
+            let again = [dir, &objects.to_string(), "0", phase, candidate];
+            let output =
+                Command::new(std::env::current_exe()?).args(again).stderr(Stdio::inherit()).output()?;
+            if !output.status.success() {
                 return Err(format!("{phase} of {candidate} failed").into());
             }
+            let text = String::from_utf8(output.stdout)?;
+            let values: Vec<f64> =
+                text.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>()?;
+            eprintln!("  {title}, {candidate}: {values:?}");
+            figures.push(values);
         }
+    }
+    for (candidate, figures) in CANDIDATES.iter().zip(&figures) {
+        let median = |at: usize| {
+            let mut values: Vec<f64> = figures.iter().filter_map(|values| values.get(at).copied()).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        let shown: Vec<String> =
+            names.iter().enumerate().map(|(at, name)| format!("{:.0} {name}", median(at))).collect();
+        println!("{title}, {candidate}: {}", shown.join(", "));
     }
     Ok(())
 }
@@ -75,14 +107,9 @@ impl Part {
         let env = Env::system();
         let dir = Path::new(&self.dir).join(&self.candidate);
         match self.phase.as_str() {
-            "writes" => {
-                for writers in WRITERS {
-                    self.writes::<E>(&dir.join(format!("writes-{writers}")), &env, writers).await?;
-                }
-                Ok(())
-            }
             "fill" => self.fill::<E>(&dir.join("restart"), &env).await,
-            _ => self.restart::<E>(&dir.join("restart"), &env).await,
+            "restart" => self.restart::<E>(&dir.join("restart"), &env).await,
+            writers => self.writes::<E>(&dir.join(format!("writes-{writers}")), &env, writers.parse()?).await,
         }
     }
 
@@ -92,7 +119,7 @@ impl Part {
         let (written_before, cpu_before) = (disk_bytes()?, cpu_seconds()?);
         let count = Arc::new(AtomicU64::new(0));
         let (begin, mut tasks) = (Instant::now(), Vec::new());
-        let end = begin + Duration::from_secs(self.seconds);
+        let end = begin + ROUND;
         for writer in 0..writers {
             let (engine, count) = (engine.clone(), count.clone());
             tasks.push(env.spawn("client", async move {
@@ -111,8 +138,7 @@ impl Part {
         let (count, elapsed) = (count.load(Ordering::Relaxed), begin.elapsed().as_secs_f64());
         Arc::into_inner(engine).ok_or("a writer is left")?.close().await?;
         println!(
-            "{:<8} {writers:>4} writers: {:>7.0} durable writes/s, {:>6.0} bytes to disk each, {:>6.1} us CPU each",
-            E::NAME,
+            "{} {} {}",
             count as f64 / elapsed,
             (disk_bytes()? - written_before) as f64 / count as f64,
             (cpu_seconds()? - cpu_before) * 1e6 / count as f64,
@@ -139,8 +165,7 @@ impl Part {
         let memory = (rss_bytes()? - rss_before) as f64 / engine.len().await? as f64;
         Arc::into_inner(engine).ok_or("a writer is left")?.close().await?;
         println!(
-            "{:<8} filled: {memory:.0} bytes of memory per object, {:.0} bytes to disk per write, {:.0} MB on disk",
-            E::NAME,
+            "{memory} {} {}",
             (disk_bytes()? - written_before) as f64 / (objects + objects / 2) as f64,
             size_on_disk(dir)? as f64 / 1e6,
         );
@@ -153,13 +178,7 @@ impl Part {
         let engine = E::open(dir, env).await?;
         let (elapsed, cpu) = (begin.elapsed().as_secs_f64(), cpu_seconds()? - cpu_before);
         let objects = engine.len().await?;
-        println!(
-            "{:<8} restart with {objects} objects: {:.0} ms, {:.0} ms CPU, {:.0} bytes of memory per object",
-            E::NAME,
-            elapsed * 1e3,
-            cpu * 1e3,
-            (rss_bytes()? - rss_before) as f64 / objects as f64,
-        );
+        println!("{} {} {}", elapsed * 1e3, cpu * 1e3, (rss_bytes()? - rss_before) as f64 / objects as f64,);
         engine.close().await
     }
 }
