@@ -46,6 +46,7 @@ stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
 stage "API server beside upstream's" tests/beside-upstream.sh
 stage "our parts in the place of upstream's" tests/swap.sh
+stage "simulated nodes" tests/sim-nodes.sh
 stage "crash: kill -9 of the API server" tests/crash.sh
 stage "crash: power cuts" tests/power-cut.sh
 stage "bad input" tests/bad-input.sh
