@@ -213,9 +213,11 @@ mod tests {
     fn schemas_carry_what_patches_and_apply_go_by() {
         let document = v3_of("apis/apps/v1");
         let schemas = &document["components"]["schemas"];
-        let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+        let mut containers = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"].clone();
+        let prose = containers.as_object_mut().and_then(|fields| fields.remove("description"));
+        assert!(prose.is_some_and(|text| text.as_str().is_some_and(|text| text.contains("containers"))));
         assert_eq!(
-            *containers,
+            containers,
             json!({
                 "type": "array",
                 "items": {"default": {}, "allOf": [{"$ref": "#/components/schemas/io.k8s.api.core.v1.Container"}]},

@@ -14,9 +14,11 @@ fn now() -> jiff::Timestamp {
     "2026-01-01T12:00:00Z".parse().expect("a time")
 }
 
+/// `Kind.group/version`; version 1 where it is not said.
 fn kind(text: &str) -> GroupVersionKind {
+    let (text, version) = text.split_once('/').unwrap_or((text, "v1"));
     let (kind, group) = text.split_once('.').unwrap_or((text, ""));
-    GroupVersionKind::new(group.to_owned(), "v1", kind.to_owned())
+    GroupVersionKind::new(group.to_owned(), version.to_owned(), kind.to_owned())
 }
 
 fn table(kind: &GroupVersionKind, objects: &[Object], include: Include) -> Value {
