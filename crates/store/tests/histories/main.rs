@@ -185,7 +185,7 @@ impl World {
         loop {
             match Store::open(self.config(), &self.env).await {
                 Ok(store) => return store,
-                Err(OpenError::Io { .. }) if self.disk.fired() => {
+                Err(OpenError::Io { .. } | OpenError::NoRoom { .. }) if self.disk.fired() => {
                     self.disk.reboot(self.loss());
                 }
                 Err(error) => panic!("the store does not open: {error}"),
