@@ -118,7 +118,7 @@ mod tests {
                 "command terminated with non-zero exit code: exit status 7",
                 concat!(
                     r#"{"metadata":{},"status":"Failure","message":"command terminated with non-zero exit code: exit status 7","#,
-                    r#""reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"7"}]},"code":0}"#
+                    r#""reason":"NonZeroExitCode","details":{"causes":[{"reason":"ExitCode","message":"7"}]}}"#
                 )
                 .to_owned(),
             ),
