@@ -27,7 +27,7 @@ export KUBECONFIG="$WORK/cluster/kubeconfig"
 k() { timeout 60 "$KUBECTL" "$@"; }
 expect "two nodes are ready" "one=True two=True" k get nodes -o 'jsonpath={range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}'
 expect "the node's certificates were asked for" "kubernetes.io/kubelet-serving" k get csr
-refuses "the node may not act as another" "is not allowed to modify node" \
+refuses "the node may not act as another" "is forbidden" \
   k --as system:node:two --as-group system:nodes label node one a=b
 [ "$(find "$WORK"/cluster/two/data/node -type f ! -perm 600 | wc -l)" -eq 0 ] || fail "a key can be read by others"
 
