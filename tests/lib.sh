@@ -90,20 +90,3 @@ start_apiserver() {
     sleep 0.05
   done
 }
-
-# What the machine looks like: links, rules, mounts, namespaces, control groups, settings, files, and processes that have
-# WORK in their command line.
-machine() (
-  set +e +o pipefail
-  ip -o link | awk -F': ' '{print "link", $2}' | sort
-  nft list tables | sort
-  awk '{print "mount", $5}' /proc/self/mountinfo | sort
-  ls /run/netns 2>/dev/null | sed 's/^/netns /'
-  find /sys/fs/cgroup -maxdepth 2 -name 'kubepods*' | sort
-  for name in net/ipv4/ip_forward net/ipv4/conf/all/rp_filter net/bridge/bridge-nf-call-iptables; do
-    [ -e "/proc/sys/$name" ] && echo "sysctl $name $(cat /proc/sys/$name)"
-  done
-  find /etc/cni /opt/cni /var/lib/decapod /run/decapod /var/lib/containerd /run/containerd 2>/dev/null | sort
-  pgrep -af "$WORK/" | grep -v pgrep | sed 's/^/process /'
-  true
-)

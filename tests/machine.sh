@@ -1,10 +1,10 @@
 # What the machine looks like. Source it after lib.sh.
 
-# machine DIR: one line for each thing that a cluster with its data in DIR could leave behind: processes, mounts, links,
+# machine: one line for each thing that a cluster with its data below WORK could leave behind: processes, mounts, links,
 # addresses, routes, namespaces, firewall rules, control groups, settings, modules, files.
 machine() (
   set +e +o pipefail
-  for pid in $(ours_of "$1") $(grep -ls /kubepods /proc/[0-9]*/cgroup | cut -d/ -f3); do
+  for pid in $(ours_of "$WORK/") $(grep -ls /kubepods /proc/[0-9]*/cgroup | cut -d/ -f3); do
     [ ! -s "/proc/$pid/cmdline" ] || echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
   done
   # A mount of a namespace is a mount, too.
@@ -47,7 +47,7 @@ print(*sorted(ours), sep="\n")'
 # unchanged NAME: compares with $WORK/before, which `machine` wrote. Where something else runs meanwhile, what it changes
 # can be left out by a pattern in DECAPOD_TEST_IGNORE.
 unchanged() {
-  machine "$DATA" >"$WORK/after"
+  machine >"$WORK/after"
   [ -z "${DECAPOD_TEST_IGNORE:-}" ] || sed -i -E "\\:$DECAPOD_TEST_IGNORE:d" "$WORK/before" "$WORK/after"
   diff -u "$WORK/before" "$WORK/after" >&2 || fail "$1 leaves something behind"
   PASSED=$((PASSED + 1))

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A node of 20 pods whose processes are killed. kill -9 of `decapod up`: the same containers afterwards, no restart
 # counted; 2 times, in the full form 10 times. kill -9 of everything, or of the runtime alone, and uninstall: the machine
-# is as it was before, and the user's kubeconfig, too. Needs root; nothing else may run a cluster of ours meanwhile.
+# is as it was before, and the user's kubeconfig, too. Needs root; what else changes on the machine
+# meanwhile would be taken for something left behind.
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/tests/machine.sh"
 
@@ -12,9 +13,12 @@ DATA="$WORK/data"
 export KUBECONFIG="$WORK/kubeconfig"
 RUNTIME=$("$ROOT/scripts/runtime.sh" 2>/dev/null)
 IMAGE=$("$ROOT/conformance/images/build.sh" busybox | grep -E '/busybox-1[.]37.*tar$')
-k() { timeout 60 "$KUBECTL" --context decapod "$@"; }
-up() { "$DECAPOD" up --detach --data-dir "$DATA" --kubeconfig "$KUBECONFIG" --port 16591 --kubelet-port 16592 --node-name one ${RUNTIME:+--runtime-dir "$RUNTIME"}; }
-uninstall() { "$DECAPOD" uninstall --data-dir "$DATA" --kubeconfig "$KUBECONFIG"; }
+k() { timeout 60 "$KUBECTL" --context crash "$@"; }
+up() {
+  "$DECAPOD" up --detach --name crash --data-dir "$DATA" --kubeconfig "$KUBECONFIG" --port 16591 --kubelet-port 16592 \
+    --cluster-cidr 10.72.0.0/16 --service-cidr 10.73.0.0/16 --node-name one ${RUNTIME:+--runtime-dir "$RUNTIME"}
+}
+uninstall() { "$DECAPOD" uninstall --name crash --data-dir "$DATA" --kubeconfig "$KUBECONFIG"; }
 cleanup() { uninstall >/dev/null 2>&1 || true; }
 
 # killed PID...: kills them and waits until they are gone.
@@ -69,8 +73,8 @@ same_kubeconfig() {
   PASSED=$((PASSED + 1))
 }
 # To look at the rules may load modules.
-machine "$DATA" >/dev/null
-machine "$DATA" >"$WORK/before"
+machine >/dev/null
+machine >"$WORK/before"
 
 up_with_pods
 containers >"$WORK/containers"

@@ -42,11 +42,11 @@ power_on() {
 
 # Whether the API server gets ready; if it cannot, the machine ends.
 wait_ready() {
-  local limit=$((SECONDS + 120))
-  until grep -qs '^ready' "$WORK/console"; do
+  local limit=$((SECONDS + 300))
+  until grep -qs 'ready: kubectl' "$WORK/console"; do
     if ! kill -0 "$MACHINE" 2>/dev/null; then
       cat "$WORK/console" >&2
-      grep -q '^decapod: ' "$WORK/console" || fail "the machine ended, and not because of the API server"
+      grep -q 'decapod: ' "$WORK/console" || fail "the machine ended, and not because of the API server"
       return 1
     fi
     [ "$SECONDS" -lt "$limit" ] || { cat "$WORK/console" >&2; fail "the machine is not ready"; }
@@ -74,7 +74,7 @@ acknowledged() { wc -l <"$WORK/acknowledged"; }
 
 # The machine runs under writers until some have been acknowledged, and up to two seconds more; then the power goes.
 cut_under_load() {
-  local writers enough=$(($(acknowledged) + 2 * WRITERS)) limit=$((SECONDS + 60))
+  local writers enough=$(($(acknowledged) + 2 * WRITERS)) limit=$((SECONDS + 300))
   "$ROOT/tests/writes.py" load "$WORK/kubeconfig" "$PORT" "$WORK/acknowledged" "$WRITERS" &
   writers=$!
   STARTED+=("$writers")

@@ -26,7 +26,8 @@ oracle() {
 
 packages() {
   scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl python3=python3 ps=procps strip=binutils mke2fs=e2fsprogs \
-    setpriv=util-linux busybox=busybox-static qemu-system-x86_64=qemu-system-x86
+    setpriv=util-linux busybox=busybox-static \
+    "qemu-system-$(uname -m)=qemu-system-$([ "$(uname -m)" = x86_64 ] && echo x86 || echo arm)"
 }
 
 # Upstream's programs first: they are built once and kept.
