@@ -24,6 +24,11 @@ oracle() {
   DECAPOD_ORACLE=$(conformance/upstream/build.sh oracle) DECAPOD_API_TESTDATA=$(cargo xtask testdata) tests/oracle.sh
 }
 
+# What `cargo test` does from a few seeds, from a thousand.
+simulation() {
+  cargo run --quiet --profile seeds -p decapod-sim --example sim_seeds -- --seeds 1000
+}
+
 packages() {
   scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl python3=python3 ps=procps strip=binutils mke2fs=e2fsprogs \
     setpriv=util-linux busybox=busybox-static \
@@ -50,6 +55,8 @@ stage "our parts in the place of upstream's" tests/swap.sh
 stage "simulated nodes" tests/sim-nodes.sh
 stage "crash: kill -9 of the API server" tests/crash.sh
 stage "crash: power cuts" tests/power-cut.sh
+[ -z "${DECAPOD_TEST_FULL:-}" ] || stage "simulation: 1,000 seeds of each scenario" simulation
+stage "simulated nodes" tests/sim-nodes.sh
 stage "bad input" tests/bad-input.sh
 stage "bad input: a full disk" tests/full-disk.sh
 stage "cluster: a stranger's first minutes" tests/cluster.sh

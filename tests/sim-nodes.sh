@@ -4,11 +4,14 @@
 . "$(dirname "$0")/lib.sh"
 
 NODES=50 PODS=500 QUIET=15
-[ -n "${DECAPOD_TEST_FULL:-}" ] && NODES=1000 PODS=10000 QUIET=300
 RUNNING_WITHIN=120
 PORT=$((20000 + RANDOM % 10000))
-BINARIES=${DECAPOD_SIM_BINARIES:-$ROOT/target/debug}
-DECAPOD="$BINARIES/decapod"
+if [ -n "${DECAPOD_TEST_FULL:-}" ]; then
+  NODES=1000 PODS=10000 QUIET=300
+  # Figures are of a release; DECAPOD_RELEASE names one that is built already.
+  [ -n "${DECAPOD_RELEASE:-}" ] || (cd "$ROOT" && cargo build --quiet --release -p decapod)
+  DECAPOD=${DECAPOD_RELEASE:-$ROOT/target/release/decapod}
+fi
 
 start_apiserver "$WORK/api" "$PORT"
 SERVER=$PID
