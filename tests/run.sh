@@ -52,7 +52,6 @@ stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
 stage "API server beside upstream's" tests/beside-upstream.sh
 stage "our parts in the place of upstream's" tests/swap.sh
-stage "simulated nodes" tests/sim-nodes.sh
 stage "crash: kill -9 of the API server" tests/crash.sh
 stage "crash: power cuts" tests/power-cut.sh
 [ -z "${DECAPOD_TEST_FULL:-}" ] || stage "simulation: 1,000 seeds of each scenario" simulation
