@@ -25,7 +25,7 @@ mkdir -p "$out"
 "$here/upstream/build.sh" --links "$out/bin" kubectl ginkgo e2e.test >/dev/null
 "$out/bin/e2e.test" --list-conformance-tests >"$out/list.yaml" 2>/dev/null
 if [[ -n $names ]]; then
-	focus=$(sed -E 's/[][().*+?^${}|\\/]/\\&/g; s/^/^/; s/$/$/' "$names" | paste -sd'|')
+	focus=$(sed -E 's/[][().*+?^${}|\\/]/\\&/g; s/$/$/' "$names" | paste -sd'|')
 fi
 if [[ -z $kubeconfig ]]; then
 	trap '"$here/cluster.sh" down "$out/cluster"' EXIT

@@ -42,10 +42,11 @@ func main() {
 	tests := list(read(os.Args[1]))
 	results := before(read(os.Args[3]))
 	reasons := phrases(read(os.Args[2]))
-	failed := 0
+	ran, failed := 0, 0
 	for _, path := range os.Args[4:] {
 		for name, found := range run(path, reasons) {
 			results[name] = found
+			ran++
 			if found.state == "failed" {
 				failed++
 				fmt.Printf("failed: %s: %s\n", name, found.reason)
@@ -55,6 +56,10 @@ func main() {
 	if err := os.WriteFile(os.Args[3], []byte(page(tests, results)), 0o644); err != nil {
 		fail(err.Error())
 	}
+	if ran == 0 {
+		fail("no test ran")
+	}
+	fmt.Printf("%d tests ran, %d passed\n", ran, ran-failed)
 	if failed > 0 {
 		os.Exit(1)
 	}

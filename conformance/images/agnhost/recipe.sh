@@ -3,7 +3,7 @@ config -entrypoint /agnhost -cmd pause -port 80 -port 8080 -port 8081 -port 9376
 
 rootfs() {
 	base
-	packages bash bind9-dnsutils curl iperf iproute2 netcat-openbsd
+	packages bash bind9-dnsutils libc-bin curl iperf iproute2 netcat-openbsd
 	ln -sf nc.openbsd "$root/bin/nc"
 	# Debian's busybox as a shell would run its own nc.
 	ln -sf bash "$root/bin/sh"

@@ -3,7 +3,7 @@ config -cmd sh
 
 rootfs() {
 	base
-	packages bash bind9-dnsutils
+	packages bash bind9-dnsutils libc-bin
 	# Debian's busybox as a shell would run its own nslookup.
 	ln -sf bash "$root/bin/sh"
 }

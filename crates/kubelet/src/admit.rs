@@ -14,7 +14,22 @@ pub struct Admission {
     pods_max: u32,
     labels: BTreeMap<String, String>,
     allowed_unsafe_sysctls: Vec<String>,
-    admitted: Mutex<BTreeMap<String, (Class, Amounts)>>,
+    admitted: Mutex<BTreeMap<String, Promise>>,
+}
+
+/// What a pod has been promised.
+struct Promise {
+    class: Class,
+    amounts: Amounts,
+    ports: Vec<HostPort>,
+}
+
+/// A port of the node: address, protocol, number.
+#[derive(Clone, PartialEq, Eq)]
+struct HostPort {
+    ip: String,
+    protocol: String,
+    number: i32,
 }
 
 /// Sysctls that belong to a pod's own namespaces and harm nobody (pkg/kubelet/sysctl/safe_sysctls.go).
@@ -55,18 +70,26 @@ impl Admission {
         let runs = pod.status().phase.as_deref() == Some("Running");
         if !runs && !admitted.contains_key(pod.uid()) {
             self.check_node(pod)?;
+            let taken = |port: &HostPort| {
+                admitted.values().any(|promise| promise.ports.iter().any(|p| p.meets(port)))
+            };
+            if host_ports(pod).iter().any(taken) {
+                let message =
+                    "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+                return Err(("NodePorts".to_owned(), message.to_owned()));
+            }
             if admitted.len() >= self.pods_max as usize {
                 return Err(out_of("pods", 1, admitted.len() as i64, self.pods_max.into()));
             }
             for (name, amount) in asked.iter().filter(|(_, amount)| **amount > 0) {
-                let used: i64 = admitted.values().filter_map(|(_, amounts)| amounts.get(name)).sum();
+                let used: i64 = admitted.values().filter_map(|promise| promise.amounts.get(name)).sum();
                 let capacity = self.allocatable.get(name).copied().unwrap_or(0);
                 if used + amount > capacity {
                     return Err(out_of(name, *amount, used, capacity));
                 }
             }
         }
-        admitted.insert(pod.uid().to_owned(), (Class::of(pod), asked));
+        admitted.insert(pod.uid().to_owned(), Promise::of(pod, asked));
         Ok(())
     }
 
@@ -77,7 +100,7 @@ impl Admission {
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         let of_others = |name: &str| -> i64 {
             let others = admitted.iter().filter(|(uid, _)| *uid != pod.uid());
-            others.filter_map(|(_, (_, amounts))| amounts.get(name)).sum()
+            others.filter_map(|(_, promise)| promise.amounts.get(name)).sum()
         };
         for name in ["cpu", "memory"] {
             let requested = asked.get(name).copied().unwrap_or(0);
@@ -94,15 +117,15 @@ impl Admission {
                 return Err(Pending { reason: "Deferred", message });
             }
         }
-        admitted.insert(pod.uid().to_owned(), (Class::of(pod), asked));
+        admitted.insert(pod.uid().to_owned(), Promise::of(pod, asked));
         Ok(())
     }
 
     /// What the burstable pods have been promised together.
     pub fn burstable_cpu_millis(&self) -> i64 {
         let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
-        let burstable = admitted.values().filter(|(class, _)| *class == Class::Burstable);
-        burstable.filter_map(|(_, amounts)| amounts.get("cpu")).sum()
+        let burstable = admitted.values().filter(|promise| promise.class == Class::Burstable);
+        burstable.filter_map(|promise| promise.amounts.get("cpu")).sum()
     }
 
     /// Takes back what the pod was promised.
@@ -138,6 +161,44 @@ impl Admission {
     }
 }
 
+// === impl Promise ===
+
+impl Promise {
+    fn of(pod: &NodePod, amounts: Amounts) -> Promise {
+        Promise { class: Class::of(pod), amounts, ports: host_ports(pod) }
+    }
+}
+
+// === impl HostPort ===
+
+impl HostPort {
+    /// Whether both cannot be had at once.
+    fn meets(&self, other: &HostPort) -> bool {
+        let everywhere = |ip: &str| matches!(ip, "0.0.0.0" | "::");
+        (self.number, &self.protocol) == (other.number, &other.protocol)
+            && (self.ip == other.ip || everywhere(&self.ip) || everywhere(&other.ip))
+    }
+}
+
+/// The node's ports that the pod's containers want while it runs: all but those of init containers that end.
+fn host_ports(pod: &NodePod) -> Vec<HostPort> {
+    let spec = pod.spec();
+    let sidecars =
+        spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
+    let ports = sidecars.chain(&spec.containers).flat_map(|container| container.ports.iter().flatten());
+    let wanted = ports.filter_map(|port| {
+        let or = |text: &Option<String>, default: &str| {
+            text.as_deref().filter(|text| !text.is_empty()).unwrap_or(default).to_owned()
+        };
+        Some(HostPort {
+            ip: or(&port.host_ip, "0.0.0.0"),
+            protocol: or(&port.protocol, "TCP"),
+            number: port.host_port.filter(|number| *number > 0)?,
+        })
+    });
+    wanted.collect()
+}
+
 fn out_of(name: &str, requested: i64, used: i64, capacity: i64) -> (String, String) {
     let message = format!(
         "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
@@ -148,7 +209,7 @@ fn out_of(name: &str, requested: i64, used: i64, capacity: i64) -> (String, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pod::tests::pod;
+    use crate::pod::tests::{pod, pod_of};
     use serde_json::json;
 
     #[test]
@@ -167,5 +228,22 @@ mod tests {
             refused(json!({ "containers": [], "nodeSelector": { "a": "b" } })).as_deref(),
             Some("NodeAffinity")
         );
+    }
+
+    #[test]
+    fn a_port_of_the_node_is_given_once() {
+        let admission = Admission::new(Amounts::new(), 9, BTreeMap::new(), vec![]);
+        let with = |uid: &str, ip: &str, protocol: &str| {
+            let port = json!({ "containerPort": 1, "hostPort": 80, "hostIP": ip, "protocol": protocol });
+            let spec = json!({ "containers": [{ "name": "a", "ports": [port] }] });
+            admission.admit(&pod_of(uid, spec)).err().map(|(reason, _)| reason)
+        };
+        assert_eq!(with("u1", "127.0.0.1", "TCP"), None);
+        assert_eq!(with("u2", "127.0.0.2", "TCP"), None);
+        assert_eq!(with("u3", "127.0.0.1", "UDP"), None);
+        assert_eq!(with("u4", "127.0.0.1", "TCP").as_deref(), Some("NodePorts"));
+        assert_eq!(with("u5", "", "TCP").as_deref(), Some("NodePorts"));
+        admission.forget("u1");
+        assert_eq!(with("u4", "127.0.0.1", "TCP"), None);
     }
 }

@@ -73,7 +73,7 @@ pub trait Strategy: Send + Sync {
         true
     }
 
-    /// How long the object may take to go when the client names no time, in seconds; `None` for kinds that go at
+    /// How long the object may take to go when the client names no time, in seconds; `None` for objects that go at
     /// once (upstream's `RESTGracefulDeleteStrategy`). Pods: their own `terminationGracePeriodSeconds`.
     fn grace_period_seconds(&self, _object: &Value) -> Option<i64> {
         None

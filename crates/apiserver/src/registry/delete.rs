@@ -174,7 +174,6 @@ impl Registry {
 fn grace_seconds(options: &DeleteOptions, resource: &Resource, draft: &Value) -> i64 {
     match resource.strategy.grace_period_seconds(draft) {
         None => 0,
-        Some(0) => 0,
         Some(default) => match options.grace_period_seconds.unwrap_or(default) {
             // Upstream takes a negative period for one second.
             negative if negative < 0 => 1,

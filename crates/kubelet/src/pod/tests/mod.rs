@@ -16,8 +16,13 @@ pub fn at(seconds: i64) -> Timestamp {
 
 /// A pod whose `spec` is JSON.
 pub fn pod(spec: serde_json::Value) -> NodePod {
+    pod_of("u1", spec)
+}
+
+/// A pod by its UID and spec.
+pub fn pod_of(uid: &str, spec: serde_json::Value) -> NodePod {
     let pod: Pod = serde_json::from_value(json!({
-        "metadata": { "name": "web", "namespace": "default", "uid": "u1" }, "spec": spec,
+        "metadata": { "name": "web", "namespace": "default", "uid": uid }, "spec": spec,
     }))
     .unwrap();
     NodePod::new(pod)

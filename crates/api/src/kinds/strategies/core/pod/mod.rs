@@ -52,10 +52,11 @@ impl Strategy for Pod {
     fn grace_period_seconds(&self, object: &Value) -> Option<i64> {
         let scheduled = object.str_at(&["spec", "nodeName"]).is_some_and(|node| !node.is_empty());
         let over = matches!(object.str_at(&["status", "phase"]), Some("Failed" | "Succeeded"));
-        match object.int_at(&["spec", "terminationGracePeriodSeconds"]) {
-            Some(seconds) if scheduled && !over => Some(if seconds < 0 { 1 } else { seconds }),
-            _ => Some(0),
+        if over || !scheduled {
+            return None;
         }
+        let seconds = object.int_at(&["spec", "terminationGracePeriodSeconds"]).unwrap_or(0);
+        Some(if seconds < 0 { 1 } else { seconds })
     }
 
     fn returns_deleted(&self) -> bool {
