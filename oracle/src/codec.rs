@@ -93,7 +93,7 @@ impl Subject for Codec {
     fn generate(&self, case: u64, random: &mut Random) -> Input {
         let kind = self.kinds[case as usize % self.kinds.len()];
         let body = match random.below(16) {
-            0..3 => Body::Filled(random.next() >> 1),
+            0..3 => Body::Filled(random.draw() >> 1),
             3..6 => {
                 let mut tree = self.tree(kind, random);
                 damage::tree(&mut tree, random);

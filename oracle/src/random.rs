@@ -10,12 +10,12 @@ impl Random {
     /// The generator of one case of a run.
     pub fn of(seed: u64, case: u64) -> Random {
         let mut random = Random(seed);
-        let start = random.next() ^ case.wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let start = random.draw() ^ case.wrapping_mul(0xd6e8_feb8_6659_fd93);
         Random(start)
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -24,7 +24,7 @@ impl Random {
 
     /// A number below `limit`, which is not 0.
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+        (self.draw() % limit as u64) as usize
     }
 
     /// True once in `times`.

@@ -94,10 +94,8 @@ pub fn run<S: Subject>(subject: &S, plan: &Plan) -> Result<Vec<Failure>, PipeErr
     };
     thread::scope(|scope| {
         let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let ended = handles.into_iter().map(|handle| handle.join());
-        ended
-            .map(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect::<Result<(), PipeError>>()
+        let mut ended = handles.into_iter().map(|handle| handle.join());
+        ended.try_for_each(|end| end.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     let failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut oracle = Oracle::start()?;

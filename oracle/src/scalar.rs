@@ -67,14 +67,14 @@ pub fn string(random: &mut Random) -> String {
 /// A number of 32 bits.
 pub fn int32(random: &mut Random) -> i64 {
     let bounds = [0, 1, -1, 80, 127, 128, 255, 256, 65_535, i32::MAX.into(), i32::MIN.into()];
-    if random.once_in(4) { (random.next() as i32).into() } else { random.choose(&bounds) }
+    if random.once_in(4) { (random.draw() as i32).into() } else { random.choose(&bounds) }
 }
 
 /// A number of 64 bits.
 pub fn int64(random: &mut Random) -> i64 {
     let bounds = [1 << 31, -(1 << 31) - 1, (1 << 53) + 1, i64::MAX, i64::MIN];
     match random.below(4) {
-        0 => random.next() as i64,
+        0 => random.draw() as i64,
         1 => random.choose(&bounds),
         _ => int32(random),
     }

@@ -8,10 +8,10 @@ use crate::value::{Value, from_json};
 pub fn apply(draft: &mut Value, ty: TypeRef) {
     let Value::Map(map) = draft else { return };
     for field in &ty.ty.fields {
-        if let (Some(default), false) = (&field.default, map.contains(&field.name)) {
-            if let Ok(json) = serde_json::from_str(default) {
-                map.insert(field.name.clone(), from_json(json));
-            }
+        if let (Some(default), false) = (&field.default, map.contains(&field.name))
+            && let Ok(json) = serde_json::from_str(default)
+        {
+            map.insert(field.name.clone(), from_json(json));
         }
         if let Some(value) = map.get_mut(&field.name) {
             descend(value, &field.shape, ty);

@@ -123,6 +123,7 @@ pub type Watch = BoxStream<'static, WatchEvent>;
 
 /// One change, or word of progress.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is the last of its watch")]
 pub enum WatchEvent {
     /// It is new, or newly selected.
     Added(Object),

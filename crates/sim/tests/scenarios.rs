@@ -13,22 +13,23 @@ fn path(name: &str) -> PathBuf {
 }
 
 fn read(name: &str) -> Scenario {
-    Scenario::parse(&std::fs::read_to_string(path(name)).unwrap())
+    Scenario::parse(&std::fs::read_to_string(path(name)).expect("the scenario is there"))
 }
 
 fn check(name: &str, count: u64) {
     let scenario = read(name);
-    let seed: Option<u64> = std::env::var("DECAPOD_SIM_SEED").ok().map(|seed| seed.parse().unwrap());
+    let seed: Option<u64> =
+        std::env::var("DECAPOD_SIM_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
     if std::env::var_os("DECAPOD_SIM_REWRITE").is_some() {
         let (outcome, _) = scenario.run(0, false);
         println!("{:?}", outcome.failure);
-        std::fs::write(path(name), outcome.text).unwrap();
+        std::fs::write(path(name), outcome.text).expect("the scenario can be written");
         return;
     }
     if let Some(file) = std::env::var_os("DECAPOD_SIM_TRACE") {
         let (outcome, lines) = scenario.run(seed.unwrap_or(0), true);
         println!("{:?}", outcome.failure);
-        std::fs::write(file, lines.join("\n")).unwrap();
+        std::fs::write(file, lines.join("\n")).expect("the trace can be written");
         return;
     }
     for seed in seed.map_or(0..count, |seed| seed..seed + 1) {

@@ -209,9 +209,9 @@ impl Parser<'_> {
             return Err(Refused::Form);
         }
         let two = |at: usize| -> Result<i64, Refused> {
-            let digits = bytes[at..at + 2].iter();
+            let mut digits = bytes[at..at + 2].iter();
             let number =
-                digits.fold(Some(0), |n, b| Some(n? * 10 + i64::from(b.is_ascii_digit().then(|| b - b'0')?)));
+                digits.try_fold(0, |n, b| Some(n * 10 + i64::from(b.is_ascii_digit().then(|| b - b'0')?)));
             number.ok_or(Refused::Form)
         };
         let (hours, minutes) = (two(1)?, two(4)?);

@@ -28,10 +28,10 @@ impl Plugin for Priority {
         if let Some(old) = attributes.old {
             // A pod keeps the priority it was made with.
             for field in ["priority", "preemptionPolicy"] {
-                if attributes.object.at(&["spec", field]).is_none() {
-                    if let Some(before) = old.at(&["spec", field]) {
-                        attributes.object.set_at(&["spec", field], before.clone());
-                    }
+                if attributes.object.at(&["spec", field]).is_none()
+                    && let Some(before) = old.at(&["spec", field])
+                {
+                    attributes.object.set_at(&["spec", field], before.clone());
                 }
             }
             return Ok(());

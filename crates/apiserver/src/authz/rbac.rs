@@ -160,10 +160,10 @@ fn who(user: &User) -> String {
 fn compiled<T>(cache: &Mutex<Compiled<T>>, object: &Object, compile: impl FnOnce(&Value) -> T) -> Arc<T> {
     let mut cache = cache.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let uid = object.uid();
-    if let Some((revision, value)) = cache.get(uid.as_ref()) {
-        if *revision == object.revision() {
-            return value.clone();
-        }
+    if let Some((revision, value)) = cache.get(uid.as_ref())
+        && *revision == object.revision()
+    {
+        return value.clone();
     }
     if cache.len() >= COMPILED_MAX {
         cache.clear();

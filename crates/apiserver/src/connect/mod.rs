@@ -27,12 +27,11 @@ pub use dialer::Dialer;
 
 /// Whether a request opens a connection, instead of reading or writing an object.
 pub fn is_connection(route: &ResourceRoute) -> bool {
-    let resource = (&*route.resource.group, &*route.resource.resource, route.subresource.as_str());
-    match resource {
-        ("", "pods", "log" | "exec" | "attach" | "portforward" | "proxy") => true,
-        ("", "services" | "nodes", "proxy") => true,
-        _ => false,
-    }
+    matches!(
+        (&*route.resource.group, &*route.resource.resource, route.subresource.as_str()),
+        ("", "pods", "log" | "exec" | "attach" | "portforward" | "proxy")
+            | ("", "services" | "nodes", "proxy")
+    )
 }
 
 /// The verb that authorization asks about beside the request's own: connections into containers are created, whatever

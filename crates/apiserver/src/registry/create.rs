@@ -35,7 +35,7 @@ impl Registry {
             return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
         }
         if draft.str_at(&["metadata", "uid"]).is_some_and(|uid| !uid.is_empty())
-            && target.resource.group != ""
+            && !target.resource.group.is_empty()
         {
             draft.remove_at(&["metadata", "uid"]);
         }

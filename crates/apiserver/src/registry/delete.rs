@@ -160,10 +160,10 @@ impl Registry {
         };
         draft.set_at(&["metadata", "deletionTimestamp"], meta::timestamp(deadline));
         draft.set_at(&["metadata", "deletionGracePeriodSeconds"], grace);
-        if let (true, Some(generation)) = (old_grace.is_none(), draft.int_at(&["metadata", "generation"])) {
-            if generation > 0 {
-                draft.set_at(&["metadata", "generation"], generation + 1);
-            }
+        if let (true, Some(generation)) = (old_grace.is_none(), draft.int_at(&["metadata", "generation"]))
+            && generation > 0
+        {
+            draft.set_at(&["metadata", "generation"], generation + 1);
         }
         resource.strategy.begin_delete(draft);
         true

@@ -27,7 +27,7 @@ fn register_in(register: &Path, name: &str, paths: &Paths) -> io::Result<()> {
     let link = register.join(name);
     let data = std::path::absolute(&paths.data)?;
     match std::fs::remove_file(&link) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => std::os::unix::fs::symlink(data, link),
     }
 }

@@ -20,10 +20,10 @@ pub async fn down(env: &Env, paths: &Paths) -> Vec<String> {
     }
     let runtime = paths.data.join("containerd");
     let socket = runtime.join("containerd.sock");
-    if socket.exists() {
-        if let Ok(cri) = Cri::new(&socket) {
-            decapod_kubelet::remove_all_pods(&cri).await;
-        }
+    if socket.exists()
+        && let Ok(cri) = Cri::new(&socket)
+    {
+        decapod_kubelet::remove_all_pods(&cri).await;
     }
     Containerd::stop_below(env, &runtime).await;
     if let Err(error) = decapod_kubelet::containerd::remove_remains(&runtime) {

@@ -67,10 +67,10 @@ pub fn actual(spec: &Spec, running: &Container) -> Option<ResourceRequirements> 
                 *cpu = millis(real);
             }
         }
-        if let Some(memory) = limits.get_mut("memory").filter(|_| actual.memory_limit_in_bytes > 0) {
-            if value(memory) != actual.memory_limit_in_bytes {
-                *memory = bytes(actual.memory_limit_in_bytes);
-            }
+        if let Some(memory) = limits.get_mut("memory").filter(|_| actual.memory_limit_in_bytes > 0)
+            && value(memory) != actual.memory_limit_in_bytes
+        {
+            *memory = bytes(actual.memory_limit_in_bytes);
         }
     }
     if let Some(cpu) = granted.requests.as_mut().and_then(|requests| requests.get_mut("cpu")) {

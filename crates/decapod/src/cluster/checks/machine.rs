@@ -97,7 +97,9 @@ fn room(place: &str, bytes: u64) -> Finding {
             SUBJECT,
             format!("{text}: make room for 1 GiB at least, or choose another --data-dir"),
         ),
-        ..DISK_WANTED_BYTES => Finding::warn(SUBJECT, format!("{text}: a few images fill that")),
+        DISK_MIN_BYTES..DISK_WANTED_BYTES => {
+            Finding::warn(SUBJECT, format!("{text}: a few images fill that"))
+        }
         _ => Finding::ok(SUBJECT, text),
     }
 }

@@ -33,11 +33,11 @@ impl Strategy for Ingress {
         check_spec(&spec, &mut out);
         let annotation = new.str_at(&["metadata", "annotations", CLASS]);
         let class = spec.field("ingressClassName");
-        if let (None, Some(annotation), true) = (old, annotation, class.is_set()) {
-            if annotation != class.text() {
-                let detail = "must match `ingressClassName` when both are specified";
-                out.push(Cause::invalid(format!("annotations.{CLASS}"), &annotation.into(), detail));
-            }
+        if let (None, Some(annotation), true) = (old, annotation, class.is_set())
+            && annotation != class.text()
+        {
+            let detail = "must match `ingressClassName` when both are specified";
+            out.push(Cause::invalid(format!("annotations.{CLASS}"), &annotation.into(), detail));
         }
         out
     }

@@ -26,10 +26,11 @@ pub fn service(new: &mut Value, old: Option<&Value>) {
         settle_addresses(spec, old_spec);
         settle_families(spec, old_spec);
     }
-    if old.is_some() && new.str_at(&["spec", "type"]) != Some("LoadBalancer") {
-        if let Some(status) = new.at_mut(&["status"]) {
-            status.set_at(&["loadBalancer"], Value::map());
-        }
+    if old.is_some()
+        && new.str_at(&["spec", "type"]) != Some("LoadBalancer")
+        && let Some(status) = new.at_mut(&["status"])
+    {
+        status.set_at(&["loadBalancer"], Value::map());
     }
 }
 
@@ -151,10 +152,10 @@ fn settle_families(spec: &mut Value, old: Option<&Value>) {
     let is_single = spec.str_at(&["ipFamilyPolicy"]) == Some("SingleStack");
     if let (true, Some(old)) = (is_single, old) {
         for field in ["clusterIPs", "ipFamilies"] {
-            if same(spec, old, &[field]) {
-                if let Some(Value::List(list)) = spec.at_mut(&[field]) {
-                    list.truncate(1);
-                }
+            if same(spec, old, &[field])
+                && let Some(Value::List(list)) = spec.at_mut(&[field])
+            {
+                list.truncate(1);
             }
         }
     }

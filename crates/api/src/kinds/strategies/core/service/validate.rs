@@ -284,12 +284,12 @@ pub fn kept(spec: &Place, old: &Value, out: &mut Causes) {
         }
     }
     let families = spec.field("ipFamilies");
-    if !is_headless(old) && !is_headless(spec.value) {
-        if let (Some(new), Some(old)) = (families.list().first(), old.list_at(&["ipFamilies"]).first()) {
-            if new != old {
-                out.push(families.index(0).invalid_as(families.value.clone(), ONCE));
-            }
-        }
+    if !is_headless(old)
+        && !is_headless(spec.value)
+        && let (Some(new), Some(old)) = (families.list().first(), old.list_at(&["ipFamilies"]).first())
+        && new != old
+    {
+        out.push(families.index(0).invalid_as(families.value.clone(), ONCE));
     }
 }
 
