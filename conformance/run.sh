@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Runs upstream's conformance tests, unmodified, and writes docs/CONFORMANCE.md.
 #
-#   run.sh [--focus REGEX] [--skip REGEX] [--names FILE] [--procs N] [--kubeconfig FILE] [--out DIR] [--page FILE]
+#   run.sh [--focus REGEX] [--skip REGEX] [--names FILE] [--procs N] [--kubeconfig FILE] [--images 'NAME ...'] [--out DIR]
+#          [--page FILE]
 #
-# Without --kubeconfig it starts a cluster of two nodes for itself (cluster.sh) and takes it away again. --names has
-# exact names of tests, one a line. Tests that upstream marks serial run alone, after the others. What failed tests leave
+# Without --kubeconfig it starts a cluster of two nodes for itself (cluster.sh), with all images or those that are named,
+# and takes it away again. --names has exact names of tests, one a line; all of them have to run. Tests that upstream marks serial run alone, after the others. What failed tests leave
 # (their namespaces' objects, events, logs) is kept in DIR/state, ginkgo's own output in DIR/*.log. Ends with 1 when a test fails.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-focus='\[Conformance\]' skip='' names='' procs=6 kubeconfig='' out='' page=$here/../docs/CONFORMANCE.md
+focus='\[Conformance\]' skip='' names='' procs=6 kubeconfig='' images='' out='' page=$here/../docs/CONFORMANCE.md
 while (($#)); do
 	case $1 in
-	--focus | --skip | --names | --procs | --kubeconfig | --out | --page)
+	--focus | --skip | --names | --procs | --kubeconfig | --images | --out | --page)
 		[[ $# -gt 1 ]] || { echo "run.sh: $1 wants a value" >&2 && exit 2; }
 		declare "${1#--}=$2"
 		shift 2
@@ -29,8 +30,9 @@ if [[ -n $names ]]; then
 fi
 if [[ -z $kubeconfig ]]; then
 	trap '"$here/cluster.sh" down "$out/cluster"' EXIT
-	mapfile -t images < <("$here/images/build.sh")
-	"$here/cluster.sh" up "$out/cluster" "${images[@]}"
+	# shellcheck disable=SC2086 # Names are words.
+	mapfile -t archives < <("$here/images/build.sh" $images)
+	"$here/cluster.sh" up "$out/cluster" "${archives[@]}"
 	kubeconfig=$out/cluster/kubeconfig
 fi
 export KUBECONFIG=$kubeconfig
@@ -63,4 +65,8 @@ if [[ -n $left ]]; then
 fi
 report=$(cd "$here/report" && GOWORK=off GOFLAGS= go build -o "$out/bin/report" . && echo "$out/bin/report")
 echo "logs and state: $out"
-"$report" "$out/list.yaml" "$here/reasons.txt" "$page" "${reports[@]}"
+"$report" "$out/list.yaml" "$here/reasons.txt" "$page" "${reports[@]}" | tee "$out/result"
+if [[ -n $names ]] && ! grep -q "^$(grep -c . "$names") tests ran" "$out/result"; then
+	echo "run.sh: not all of the tests in $names have run" >&2
+	exit 1
+fi

@@ -29,15 +29,21 @@ simulation() {
   cargo run --quiet --profile seeds -p decapod-sim --example sim_seeds -- --seeds 1000
 }
 
+# 24 of upstream's conformance tests, of every SIG, on two nodes.
+conformance() {
+  conformance/run.sh --names conformance/quick.txt --procs 4 --images "agnhost busybox" --out "$1/out" --page "$1/page.md"
+}
+
 packages() {
   scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl python3=python3 ps=procps strip=binutils mke2fs=e2fsprogs \
-    setpriv=util-linux busybox=busybox-static \
+    setpriv=util-linux openssl=openssl busybox=busybox-static \
     "qemu-system-$(uname -m)=qemu-system-$([ "$(uname -m)" = x86_64 ] && echo x86 || echo arm)"
 }
 
 # Upstream's programs first: they are built once and kept.
 upstream() {
-  conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler kube-controller-manager agnhost oracle >/dev/null
+  conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler kube-controller-manager agnhost ginkgo e2e.test oracle \
+    >/dev/null
   scripts/runtime.sh >/dev/null
   conformance/images/build.sh agnhost busybox >/dev/null
 }
@@ -47,6 +53,7 @@ stage "upstream programs and images" upstream
 stage "format" cargo fmt --all --check
 stage "schema facts are fresh" cargo xtask schema --check
 stage "house rules" cargo xtask tidy
+stage "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings
 stage "unit and property tests" unit_tests
 stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
@@ -61,5 +68,8 @@ stage "bad input: a full disk" tests/full-disk.sh
 stage "cluster: a stranger's first minutes" tests/cluster.sh
 stage "two clusters on one machine" tests/two-clusters.sh
 stage "two nodes" tests/two-nodes.sh
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/decapod-conformance.XXXXXX")
+stage "conformance: 24 tests on two nodes" conformance "$scratch"
+rm -rf "$scratch"
 stage "cluster: crashes of a node with 20 pods" tests/node-crash.sh
 echo "all stages: $SECONDS s"

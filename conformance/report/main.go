@@ -53,6 +53,11 @@ func main() {
 			}
 		}
 	}
+	for _, name := range tests {
+		if results[name].state == "" {
+			results[name] = result{"not run", why(name, "", reasons)}
+		}
+	}
 	if err := os.WriteFile(os.Args[3], []byte(page(tests, results)), 0o644); err != nil {
 		fail(err.Error())
 	}
@@ -204,9 +209,6 @@ func page(tests []string, results map[string]result) string {
 			fmt.Fprintf(&out, "\n## %s\n\n| result | test | reason |\n|---|---|---|\n", last)
 		}
 		found := results[name]
-		if found.state == "" {
-			found.state = "not run"
-		}
 		fmt.Fprintf(&out, "| %s | %s | %s |\n", found.state, name, found.reason)
 	}
 	return out.String()
