@@ -9,6 +9,7 @@ pub mod certified;
 pub mod events;
 pub mod informer;
 pub mod kubeconfig;
+pub mod labels;
 pub mod queue;
 pub mod remote;
 pub mod request;

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use decapod_client::labels::{contains, selects_node};
+use k8s_openapi::api::core::v1::{Node, NodeSelector};
+
 use crate::pod::NodePod;
 use crate::pod::qos::Class;
 use crate::pod::resize::Pending;
-use crate::pod::resources::{Amounts, pod_requests};
+use crate::pod::resources::{Amounts, amounts_of, pod_requests};
 
 /// What the node's pods have been promised.
 pub struct Admission {
     allocatable: Amounts,
     pods_max: u32,
-    labels: BTreeMap<String, String>,
     allowed_unsafe_sysctls: Vec<String>,
     admitted: Mutex<BTreeMap<String, Promise>>,
 }
@@ -51,42 +53,51 @@ const SAFE_SYSCTLS: [&str; 12] = [
 // === impl Admission ===
 
 impl Admission {
-    /// A node that has `allocatable` and `labels`.
-    pub fn new(
-        allocatable: Amounts,
-        pods_max: u32,
-        labels: BTreeMap<String, String>,
-        allowed_unsafe_sysctls: Vec<String>,
-    ) -> Admission {
-        Admission { allocatable, pods_max, labels, allowed_unsafe_sysctls, admitted: Mutex::default() }
+    /// A node that has `allocatable`.
+    pub fn new(allocatable: Amounts, pods_max: u32, allowed_unsafe_sysctls: Vec<String>) -> Admission {
+        Admission { allocatable, pods_max, allowed_unsafe_sysctls, admitted: Mutex::default() }
     }
 
-    /// Promises `pod` what it asks for; else the reason and message of its failure.
-    pub fn admit(&self, pod: &NodePod) -> Result<(), (String, String)> {
+    /// Whether `pod` has to be held against the node's object: its labels, or resources that others have put there.
+    pub fn minds_object(&self, pod: &NodePod) -> bool {
+        let spec = pod.spec();
+        spec.node_selector.as_ref().is_some_and(|labels| !labels.is_empty())
+            || node_affinity(pod).is_some()
+            || pod_requests(pod).keys().any(|name| !self.allocatable.contains_key(name))
+    }
+
+    /// Promises `pod` what it asks for; else the reason and message of its failure. `node` is the node's object, for
+    /// those that mind it; when it cannot be had they are taken as they are.
+    pub fn admit(&self, pod: &NodePod, node: Option<&Node>) -> Result<(), (String, String)> {
         self.check_sysctls(pod)?;
         let asked = pod_requests(pod);
         let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
         // One that runs already, before a restart, stays.
         let runs = pod.status().phase.as_deref() == Some("Running");
         if !runs && !admitted.contains_key(pod.uid()) {
-            self.check_node(pod)?;
-            let taken = |port: &HostPort| {
-                admitted.values().any(|promise| promise.ports.iter().any(|p| p.meets(port)))
-            };
-            if host_ports(pod).iter().any(taken) {
-                let message =
-                    "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
-                return Err(("NodePorts".to_owned(), message.to_owned()));
-            }
             if admitted.len() >= self.pods_max as usize {
                 return Err(out_of("pods", 1, admitted.len() as i64, self.pods_max.into()));
             }
-            for (name, amount) in asked.iter().filter(|(_, amount)| **amount > 0) {
+            let status = node.and_then(|node| node.status.as_ref());
+            let mut allocatable = amounts_of(status.and_then(|status| status.allocatable.as_ref()));
+            allocatable.extend(self.allocatable.clone());
+            // What no node object names is for somebody else to mind.
+            let asked = asked.iter().filter(|(_, amount)| **amount > 0);
+            for (name, amount, capacity) in asked.filter_map(|(n, a)| Some((n, a, *allocatable.get(n)?))) {
                 let used: i64 = admitted.values().filter_map(|promise| promise.amounts.get(name)).sum();
-                let capacity = self.allocatable.get(name).copied().unwrap_or(0);
                 if used + amount > capacity {
                     return Err(out_of(name, *amount, used, capacity));
                 }
+            }
+            node.map_or(Ok(()), |node| check_labels(pod, node))?;
+            let taken = |port: &HostPort| {
+                admitted.values().any(|promise| promise.ports.iter().any(|other| other.meets(port)))
+            };
+            if host_ports(pod).iter().any(taken) {
+                return Err(predicate(
+                    "NodePorts",
+                    "node(s) didn't have free ports for the requested pod ports",
+                ));
             }
         }
         admitted.insert(pod.uid().to_owned(), Promise::of(pod, asked));
@@ -131,14 +142,6 @@ impl Admission {
     /// Takes back what the pod was promised.
     pub fn forget(&self, uid: &str) {
         self.admitted.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
-
-    fn check_node(&self, pod: &NodePod) -> Result<(), (String, String)> {
-        let spec = pod.spec();
-        let wanted = spec.node_selector.iter().flatten();
-        let fits = wanted.into_iter().all(|(key, value)| self.labels.get(key) == Some(value));
-        let message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector";
-        if fits { Ok(()) } else { Err(("NodeAffinity".to_owned(), message.to_owned())) }
     }
 
     fn check_sysctls(&self, pod: &NodePod) -> Result<(), (String, String)> {
@@ -199,6 +202,27 @@ fn host_ports(pod: &NodePod) -> Vec<HostPort> {
     wanted.collect()
 }
 
+/// The nodes that the pod requires beside its node selector.
+fn node_affinity(pod: &NodePod) -> Option<NodeSelector> {
+    let spec = pod.spec();
+    spec.affinity.clone()?.node_affinity?.required_during_scheduling_ignored_during_execution
+}
+
+fn check_labels(pod: &NodePod, node: &Node) -> Result<(), (String, String)> {
+    let labels = node.metadata.labels.clone().unwrap_or_default();
+    let name = node.metadata.name.as_deref().unwrap_or_default();
+    let fits = pod.spec().node_selector.as_ref().is_none_or(|wanted| contains(&labels, wanted))
+        && node_affinity(pod).is_none_or(|selector| selects_node(&selector, name, &labels));
+    if fits {
+        return Ok(());
+    }
+    Err(predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector"))
+}
+
+fn predicate(name: &str, why: &str) -> (String, String) {
+    (name.to_owned(), format!("Predicate {name} failed: {why}"))
+}
+
 fn out_of(name: &str, requested: i64, used: i64, capacity: i64) -> (String, String) {
     let message = format!(
         "Node didn't have enough resource: {name}, requested: {requested}, used: {used}, capacity: {capacity}"
@@ -215,28 +239,49 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let allocatable = Amounts::from([("cpu".to_owned(), 1000)]);
-        let admission = Admission::new(allocatable, 2, BTreeMap::new(), vec!["kernel.msg*".into()]);
-        let refused = |spec: serde_json::Value| admission.admit(&pod(spec)).err().map(|(reason, _)| reason);
-        let cpu = |amount: &str| json!({ "containers": [{ "name": "a", "resources": { "requests": { "cpu": amount } } }] });
-        assert_eq!(refused(cpu("2")).as_deref(), Some("OutOfcpu"));
-        assert_eq!(refused(cpu("1")), None);
+        let admission = Admission::new(allocatable, 2, vec!["kernel.msg*".into()]);
+        let node: Node = serde_json::from_value(json!({
+            "metadata": { "name": "n", "labels": { "disk": "ssd" } },
+            "status": { "allocatable": { "cpu": "9", "x.io/card": "1" } },
+        }))
+        .unwrap();
+        let refused = |spec: serde_json::Value| {
+            let pod = pod(spec);
+            let node = admission.minds_object(&pod).then_some(&node);
+            let refused = admission.admit(&pod, node).err().map(|(reason, _)| reason);
+            admission.forget("u1");
+            refused
+        };
+        let asks = |name: &str, amount: &str| json!({ "containers": [{ "name": "a", "resources": { "requests": { name: amount } } }] });
+        assert_eq!(refused(asks("cpu", "2")).as_deref(), Some("OutOfcpu"));
+        assert_eq!(refused(asks("cpu", "1")), None);
+        assert_eq!(refused(asks("x.io/card", "1")), None);
+        assert_eq!(refused(asks("x.io/card", "2")).as_deref(), Some("OutOfx.io/card"));
+        assert_eq!(refused(asks("y.io/unknown", "2")), None);
         let sysctl = |name: &str| json!({ "containers": [], "securityContext": { "sysctls": [{ "name": name, "value": "1" }] } });
         assert_eq!(refused(sysctl("kernel.msgmax")), None);
         assert_eq!(refused(sysctl("net.core.somaxconn")).as_deref(), Some("SysctlForbidden"));
-        admission.forget("u1");
-        assert_eq!(
-            refused(json!({ "containers": [], "nodeSelector": { "a": "b" } })).as_deref(),
-            Some("NodeAffinity")
-        );
+        let selector = |value: &str| json!({ "containers": [], "nodeSelector": { "disk": value } });
+        assert_eq!(refused(selector("ssd")), None);
+        assert_eq!(refused(selector("tape")).as_deref(), Some("NodeAffinity"));
+        let named = |name: &str| {
+            let field = json!({ "key": "metadata.name", "operator": "In", "values": [name] });
+            let required = json!({ "nodeSelectorTerms": [{ "matchFields": [field] }] });
+            let affinity =
+                json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } });
+            json!({ "containers": [], "affinity": affinity })
+        };
+        assert_eq!(refused(named("n")), None);
+        assert_eq!(refused(named("m")).as_deref(), Some("NodeAffinity"));
     }
 
     #[test]
     fn a_port_of_the_node_is_given_once() {
-        let admission = Admission::new(Amounts::new(), 9, BTreeMap::new(), vec![]);
+        let admission = Admission::new(Amounts::new(), 9, vec![]);
         let with = |uid: &str, ip: &str, protocol: &str| {
             let port = json!({ "containerPort": 1, "hostPort": 80, "hostIP": ip, "protocol": protocol });
             let spec = json!({ "containers": [{ "name": "a", "ports": [port] }] });
-            admission.admit(&pod_of(uid, spec)).err().map(|(reason, _)| reason)
+            admission.admit(&pod_of(uid, spec), None).err().map(|(reason, _)| reason)
         };
         assert_eq!(with("u1", "127.0.0.1", "TCP"), None);
         assert_eq!(with("u2", "127.0.0.2", "TCP"), None);

@@ -148,7 +148,6 @@ impl Parts {
         let disk =
             ground.mounts.usage(&config.data_dir).map_or(0, |usage| usage.capacity_bytes.cast_signed());
         let allocatable = status::allocatable(config, machine, disk);
-        let labels = status::labels(config, machine);
         let sysctls = config.allowed_unsafe_sysctls.clone();
         let node = Node {
             name: config.node_name.clone(),
@@ -173,7 +172,7 @@ impl Parts {
             node,
             memory_capacity_bytes: machine.memory_bytes,
             ids: std::sync::Mutex::default(),
-            admission: Admission::new(allocatable, config.pods_max, labels, sysctls),
+            admission: Admission::new(allocatable, config.pods_max, sysctls),
             ready,
         })
     }

@@ -5,7 +5,7 @@
 
 pub mod hash;
 pub mod intstr;
-pub mod labels;
+pub use decapod_client::labels;
 pub mod meta;
 pub mod node;
 pub mod owner;

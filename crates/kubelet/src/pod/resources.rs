@@ -41,7 +41,8 @@ pub fn limits(container: &Container) -> Amounts {
     amounts_of(container.resources.as_ref().and_then(|resources| resources.limits.as_ref()))
 }
 
-fn amounts_of(resources: Option<&Resources>) -> Amounts {
+/// Quantities as numbers: thousandths of a core, else units.
+pub fn amounts_of(resources: Option<&Resources>) -> Amounts {
     let amount = |(name, quantity): (&String, _)| {
         (name.clone(), if name == "cpu" { milli(quantity) } else { value(quantity) })
     };

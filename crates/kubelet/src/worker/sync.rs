@@ -4,7 +4,7 @@
 use decapod_client::EventType::{Normal, Warning};
 use decapod_sys::cgroup::Limits;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::PodStatus;
+use k8s_openapi::api::core::v1::{Node, PodStatus};
 use k8s_openapi::api::node::v1::RuntimeClass;
 
 use super::{Retry, Stage, Verdict, Worker};
@@ -38,7 +38,7 @@ impl Worker {
             let now = self.shared.env.now();
             let granted_at = self.grant();
             self.seed_verdicts(&runtime);
-            if let Some(verdict) = self.verdict_now(now) {
+            if let Some(verdict) = self.verdict_now(now).await {
                 self.verdict = Some(verdict);
                 self.publish(&runtime, false, false);
                 self.stage = Stage::Ending;
@@ -94,9 +94,10 @@ impl Worker {
     }
 
     /// Whether the pod has failed on its own account: it is refused, or has had its time.
-    fn verdict_now(&mut self, now: Timestamp) -> Option<Verdict> {
+    async fn verdict_now(&mut self, now: Timestamp) -> Option<Verdict> {
         if !self.admitted {
-            if let Err((reason, message)) = self.shared.admission.admit(&self.pod) {
+            let node = self.node_object().await;
+            if let Err((reason, message)) = self.shared.admission.admit(&self.pod, node.as_ref()) {
                 self.event(None, Warning, &reason, message.clone());
                 return Some((reason, message));
             }
@@ -108,6 +109,17 @@ impl Worker {
             self.event(None, Normal, "DeadlineExceeded", message.clone());
             ("DeadlineExceeded".to_owned(), message)
         })
+    }
+
+    /// The node's object, if the pod has to be held against it. It is read anew, because labels may have been put there
+    /// for this very pod.
+    async fn node_object(&self) -> Option<Node> {
+        if !self.shared.admission.minds_object(&self.pod) {
+            return None;
+        }
+        let node = self.shared.client.get::<Node>("", &self.shared.config.node_name).await;
+        node.inspect_err(|error| tracing::warn!(pod = %self.pod.format(), %error, "cannot read the node"))
+            .ok()
     }
 
     /// When the pod's time is over.
