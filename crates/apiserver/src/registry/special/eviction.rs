@@ -1,7 +1,7 @@
 //! eviction: a pod is deleted if its disruption budgets allow (upstream's `EvictionREST`).
 
 use decapod_api::selector::LabelSelector;
-use decapod_api::{Cause, Status, Value};
+use decapod_api::{Cause, Status, Value, value};
 use decapod_client::{Options, Reply};
 
 use super::created;
@@ -81,8 +81,11 @@ impl Registry {
             let marked = self
                 .guaranteed_update(&place, &options.expect()?, false, |current| {
                     let mut draft = current.draft.clone();
-                    let target = [("reason", "EvictionByEvictionAPI"), ("message", "Eviction API: evicting")];
-                    set_condition(&mut draft, "DisruptionTarget", "True", &target, &now);
+                    let condition = value!({
+                        "type": "DisruptionTarget", "status": "True",
+                        "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"
+                    });
+                    meta::set_condition(&mut draft, condition, &now);
                     Ok(Outcome::Put(draft))
                 })
                 .await?;
@@ -175,8 +178,11 @@ fn take(mut budget: Value, pod: &str, now: &str) -> Result<Value, Status> {
     }
     budget.set_at(&["status", "disruptionsAllowed"], allowed - 1);
     if allowed == 1 {
-        let insufficient = [("reason", "InsufficientPods"), ("message", "")];
-        set_condition(&mut budget, "DisruptionAllowed", "False", &insufficient, now);
+        let condition = value!({
+            "type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
+            "observedGeneration": count(&budget, "observedGeneration")
+        });
+        meta::set_condition(&mut budget, condition, now);
     }
     budget.set_at(&["status", "disruptedPods", pod], now);
     Ok(budget)
@@ -218,26 +224,8 @@ fn refused(detail: &str, retry_after_seconds: u32) -> Status {
     status
 }
 
-/// Sets a condition in the status of `draft`; the time changes only with what it says.
-fn set_condition(draft: &mut Value, kind: &str, value: &str, texts: &[(&str, &str)], now: &str) {
-    let conditions = draft.entry_at(&["status", "conditions"]).ensure_list();
-    let at = conditions.iter().position(|one| one.str_at(&["type"]) == Some(kind)).unwrap_or_else(|| {
-        conditions.push(Value::map());
-        conditions.len() - 1
-    });
-    let condition = &mut conditions[at];
-    if condition.str_at(&["status"]) != Some(value) {
-        condition.set_at(&["lastTransitionTime"], now);
-    }
-    condition.set_at(&["type"], kind);
-    condition.set_at(&["status"], value);
-    texts.iter().for_each(|(field, text)| condition.set_at(&[field], *text));
-}
-
 #[cfg(test)]
 mod tests {
-    use decapod_api::value;
-
     use super::*;
 
     fn budget(status: serde_json::Value) -> Value {
