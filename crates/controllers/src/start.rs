@@ -11,9 +11,9 @@ use crate::resources::Resources;
 use crate::runtime::Informers;
 use crate::{
     Wiring, clusterdns, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning, daemonset,
-    deployment, disruption, endpoints, endpointslice, garbagecollector, job, namespace, nodeipam,
-    nodelifecycle, podgc, replicaset, resourcequota, rootca, serviceaccount, statefulset, tainteviction, ttl,
-    ttlafterfinished,
+    deployment, disruption, endpoints, endpointslice, endpointslicemirroring, garbagecollector, job,
+    namespace, nodeipam, nodelifecycle, podgc, replicaset, resourcequota, rootca, serviceaccount,
+    statefulset, tainteviction, ttl, ttlafterfinished,
 };
 
 /// What the controllers' informers read as: the controller manager itself, as upstream's shared informers do.
@@ -91,6 +91,7 @@ impl Controllers {
         clusterroleaggregation::start(&wiring);
         ttl::start(&wiring);
         endpointslice::start(&wiring);
+        endpointslicemirroring::start(&wiring);
         endpoints::start(&wiring);
         if let Some(ranges) = ranges {
             nodeipam::start(&wiring, ranges);
