@@ -28,6 +28,8 @@ pub mod nodeipam;
 pub mod nodelifecycle;
 pub mod objects;
 pub mod podgc;
+pub mod pvcprotection;
+pub mod pvprotection;
 pub mod replicaset;
 pub mod resourcequota;
 pub mod resources;
@@ -41,6 +43,7 @@ pub mod tainteviction;
 mod testing;
 pub mod ttl;
 pub mod ttlafterfinished;
+pub mod vacprotection;
 mod wiring;
 
 pub use resources::{ApiResource, Resources};

@@ -12,8 +12,8 @@ use crate::runtime::Informers;
 use crate::{
     Wiring, clusterdns, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning, daemonset,
     deployment, disruption, endpoints, endpointslice, endpointslicemirroring, garbagecollector, job,
-    namespace, nodeipam, nodelifecycle, podgc, replicaset, resourcequota, rootca, serviceaccount,
-    statefulset, tainteviction, ttl, ttlafterfinished,
+    namespace, nodeipam, nodelifecycle, podgc, pvcprotection, pvprotection, replicaset, resourcequota,
+    rootca, serviceaccount, statefulset, tainteviction, ttl, ttlafterfinished, vacprotection,
 };
 
 /// What the controllers' informers read as: the controller manager itself, as upstream's shared informers do.
@@ -90,6 +90,9 @@ impl Controllers {
         disruption::start(&wiring, config.resources.clone());
         clusterroleaggregation::start(&wiring);
         ttl::start(&wiring);
+        pvcprotection::start(&wiring);
+        pvprotection::start(&wiring);
+        vacprotection::start(&wiring);
         endpointslice::start(&wiring);
         endpointslicemirroring::start(&wiring);
         endpoints::start(&wiring);

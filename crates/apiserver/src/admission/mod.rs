@@ -10,6 +10,7 @@ mod priority;
 mod resource_quota;
 mod runtime_class;
 mod service_account;
+mod storage_object_in_use_protection;
 mod taint_nodes_by_condition;
 
 use std::sync::Arc;
@@ -164,8 +165,9 @@ pub fn default_plugins() -> Admission {
         Box::new(taint_nodes_by_condition::TaintNodesByCondition),
         Box::new(priority::Priority),
         Box::new(default_toleration_seconds::DefaultTolerationSeconds),
-        Box::new(persistent_volume_claim_resize::PersistentVolumeClaimResize),
         Box::new(default_class::STORAGE),
+        Box::new(storage_object_in_use_protection::StorageObjectInUseProtection),
+        Box::new(persistent_volume_claim_resize::PersistentVolumeClaimResize),
         Box::new(runtime_class::RuntimeClass),
         Box::new(default_class::INGRESS),
         Box::new(resource_quota::ResourceQuota),

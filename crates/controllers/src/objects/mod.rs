@@ -10,6 +10,7 @@ pub mod meta;
 pub mod node;
 pub mod owner;
 pub mod pod;
+pub mod protection;
 pub mod revision;
 pub mod service;
 pub mod status;
