@@ -44,6 +44,7 @@ mod testing;
 pub mod ttl;
 pub mod ttlafterfinished;
 pub mod vacprotection;
+pub mod volumebinder;
 mod wiring;
 
 pub use resources::{ApiResource, Resources};

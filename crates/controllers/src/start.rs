@@ -13,7 +13,7 @@ use crate::{
     Wiring, clusterdns, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning, daemonset,
     deployment, disruption, endpoints, endpointslice, endpointslicemirroring, garbagecollector, job,
     namespace, nodeipam, nodelifecycle, podgc, pvcprotection, pvprotection, replicaset, resourcequota,
-    rootca, serviceaccount, statefulset, tainteviction, ttl, ttlafterfinished, vacprotection,
+    rootca, serviceaccount, statefulset, tainteviction, ttl, ttlafterfinished, vacprotection, volumebinder,
 };
 
 /// What the controllers' informers read as: the controller manager itself, as upstream's shared informers do.
@@ -90,6 +90,7 @@ impl Controllers {
         disruption::start(&wiring, config.resources.clone());
         clusterroleaggregation::start(&wiring);
         ttl::start(&wiring);
+        volumebinder::start(&wiring);
         pvcprotection::start(&wiring);
         pvprotection::start(&wiring);
         vacprotection::start(&wiring);

@@ -70,7 +70,7 @@ impl<R: Reconcile> Builder<R> {
     /// The controller that decides as `reconcile` does and acts as `client`.
     pub fn new(env: &Env, informers: &Informers, client: Client, reconcile: R) -> Builder<R> {
         let recorder = Recorder::new(env, &client, reconcile.component());
-        let executor = Executor::new(client, recorder, informers.clone());
+        let executor = Executor::new(env, client, recorder, informers.clone());
         let core =
             Core { env: env.clone(), executor, queue: Queue::new(), failures: Mutex::default(), reconcile };
         Builder { core, needs: Vec::new(), watches: Vec::new(), workers: 5 }

@@ -1,9 +1,11 @@
 //! Carries plans out, and waits until the informers have seen what was written.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use decapod_api::{Object, Revision, Status};
 use decapod_client::{Client, ObjectInformer, ObjectKey, Options, Recorder, Reply, Request, Verb};
+use decapod_sys::Env;
 use futures::future::join_all;
 
 use super::plan::{Action, Live, LiveRead, Note};
@@ -14,6 +16,7 @@ const SEEN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Acts as one controller.
 pub(super) struct Executor {
+    env: Env,
     client: Client,
     recorder: Recorder,
     informers: Informers,
@@ -29,8 +32,8 @@ enum Awaited {
 // === impl Executor ===
 
 impl Executor {
-    pub(super) fn new(client: Client, recorder: Recorder, informers: Informers) -> Executor {
-        Executor { client, recorder, informers }
+    pub(super) fn new(env: &Env, client: Client, recorder: Recorder, informers: Informers) -> Executor {
+        Executor { env: env.clone(), client, recorder, informers }
     }
 
     /// Answers `reads` into `live`.
@@ -82,6 +85,7 @@ impl Executor {
                     self.say(note, "", "");
                     Ok(())
                 }
+                Action::Remove(path) => self.remove(path).await,
             };
             if result.is_err() {
                 break;
@@ -92,6 +96,17 @@ impl Executor {
             tracing::warn!("writes are not seen by the informers; going on without");
         }
         result
+    }
+
+    async fn remove(&self, path: PathBuf) -> Result<(), Status> {
+        let removed = self.env.spawn_blocking(move || std::fs::remove_dir_all(path)).await;
+        match removed {
+            Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = error.to_string();
+                Err(Status { status: "Failure".into(), code: 500, message, ..Status::default() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// All of `writes` at once; the first failure counts.

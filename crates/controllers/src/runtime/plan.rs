@@ -1,6 +1,7 @@
 //! What a reconcile decides, and what it may ask for first.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use decapod_api::meta::GroupVersionResource;
@@ -33,6 +34,8 @@ pub enum Action {
     SlowStart(Vec<Write>),
     /// Word of what happened.
     Event(Note),
+    /// To remove a folder of this machine, if it is there. A failure ends the plan as that of a request does.
+    Remove(PathBuf),
 }
 
 /// Word of what happened, for an Event. `{name}` in the message stands for the name of the object that the write
@@ -126,7 +129,7 @@ impl Plan {
         self.actions.iter().flat_map(|action| match action {
             Action::Write(write) => std::slice::from_ref(&**write),
             Action::Parallel(writes) | Action::SlowStart(writes) => writes,
-            Action::Event(_) => &[],
+            Action::Event(_) | Action::Remove(_) => &[],
         })
     }
 }
@@ -152,6 +155,7 @@ impl std::fmt::Display for Plan {
                     writes.iter().try_for_each(|write| writeln!(f, "{write}"))?;
                 }
                 Action::Event(note) => writeln!(f, "{note}")?,
+                Action::Remove(path) => writeln!(f, "remove {}", path.display())?,
             }
         }
         match self.again_after {
