@@ -21,6 +21,7 @@ pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod endpointslicemirroring;
+pub mod ephemeralvolume;
 pub mod garbagecollector;
 pub mod job;
 pub mod namespace;

@@ -11,9 +11,10 @@ use crate::resources::Resources;
 use crate::runtime::Informers;
 use crate::{
     Wiring, clusterdns, clusterroleaggregation, cronjob, csrapproving, csrcleaner, csrsigning, daemonset,
-    deployment, disruption, endpoints, endpointslice, endpointslicemirroring, garbagecollector, job,
-    namespace, nodeipam, nodelifecycle, podgc, pvcprotection, pvprotection, replicaset, resourcequota,
-    rootca, serviceaccount, statefulset, tainteviction, ttl, ttlafterfinished, vacprotection, volumebinder,
+    deployment, disruption, endpoints, endpointslice, endpointslicemirroring, ephemeralvolume,
+    garbagecollector, job, namespace, nodeipam, nodelifecycle, podgc, pvcprotection, pvprotection,
+    replicaset, resourcequota, rootca, serviceaccount, statefulset, tainteviction, ttl, ttlafterfinished,
+    vacprotection, volumebinder,
 };
 
 /// What the controllers' informers read as: the controller manager itself, as upstream's shared informers do.
@@ -94,6 +95,7 @@ impl Controllers {
         pvcprotection::start(&wiring);
         pvprotection::start(&wiring);
         vacprotection::start(&wiring);
+        ephemeralvolume::start(&wiring);
         endpointslice::start(&wiring);
         endpointslicemirroring::start(&wiring);
         endpoints::start(&wiring);
