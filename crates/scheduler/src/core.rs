@@ -1,5 +1,7 @@
 //! The scheduler without its hands: what is seen goes in, what is to be done comes out. No clock, no IO.
 
+mod volumes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,9 @@ use crate::pod::PodInfo;
 use crate::preempt::{Budget, Preemption, preempt};
 use crate::queue::Queue;
 use crate::snapshot::Snapshot;
+use crate::storage::VolumePlan;
 use crate::topology::FixedMap;
+use volumes::Preparations;
 
 /// What the scheduler knows.
 pub struct Core {
@@ -25,6 +29,7 @@ pub struct Core {
     budgets: std::collections::BTreeMap<String, Budget>,
     /// Pods that are placed here but not yet seen to be bound, by UID.
     assumed: FixedMap<Str, ()>,
+    preparations: Preparations,
 }
 
 /// What is to be done.
@@ -32,6 +37,15 @@ pub struct Core {
 pub enum Action {
     /// The pod is to be bound to its (assumed) node; [`Core::bound`] wants to hear how it went.
     Bind(Arc<PodInfo>),
+    /// These volumes are to be asked for, for the pod and its (assumed) node; [`Core::asked`] wants to hear how it went.
+    Prepare(Arc<PodInfo>, VolumePlan),
+    /// What the pod needs on its node does not come, for this reason; it will be tried again.
+    Fail {
+        /// It.
+        pod: Arc<PodInfo>,
+        /// Why.
+        message: String,
+    },
     /// The pod fits nowhere.
     Refuse {
         /// It, with the node that is to stand as nominated from now on.
@@ -73,6 +87,7 @@ impl Core {
             decider: Decider::default(),
             budgets: Default::default(),
             assumed: FixedMap::default(),
+            preparations: Preparations::default(),
         }
     }
 
@@ -170,6 +185,7 @@ impl Core {
     pub fn remove_pod(&mut self, uid: &str, now: Duration) {
         self.queue.remove(uid);
         self.assumed.remove(uid);
+        self.forsake(uid);
         let nominated = self.snapshot.denominate(uid);
         if let Some(pod) = self.snapshot.remove_pod(uid).or(nominated) {
             self.happened(&Event::PodDeleted(pod), now);
@@ -181,7 +197,10 @@ impl Core {
         if well {
             // What is seen of it later finds it placed.
             self.queue.remove(uid);
-        } else if self.assumed.remove(uid).is_some() {
+            return;
+        }
+        self.forsake(uid);
+        if self.assumed.remove(uid).is_some() {
             let pod = self.snapshot.remove_pod(uid);
             self.queue.failed(uid, now);
             pod.into_iter().for_each(|pod| self.happened(&Event::PodDeleted(pod), now));
@@ -190,13 +209,16 @@ impl Core {
 
     /// Decides about the pod whose turn it is.
     pub fn next(&mut self, now: Duration, chance: Chance) -> Option<Action> {
+        if let Some(action) = self.prepared(now) {
+            return Some(action);
+        }
         let pod = self.queue.pop(now)?;
         if pod.shape.terminating {
             self.queue.remove(&pod.uid);
             return Some(Action::Skip(pod));
         }
         Some(match self.decider.decide(&mut self.snapshot, &pod, chance) {
-            Decision::Node(node) => self.assume(&pod, node),
+            Decision::Node(node) => self.assume(&pod, node, now),
             Decision::NoNodes => {
                 // Any new node will do, which is what NodeName waits for.
                 self.queue.refused(&pod.uid, vec!["NodeName"], now);
@@ -206,11 +228,15 @@ impl Core {
         })
     }
 
-    fn assume(&mut self, pod: &PodInfo, node: Str) -> Action {
+    fn assume(&mut self, pod: &PodInfo, node: Str, now: Duration) -> Action {
         let placed = PodInfo { node, ..pod.clone() };
+        let plan = self.snapshot.volumes_for(&placed);
         self.assumed.insert(placed.uid.clone(), ());
         self.snapshot.add_pod(placed.clone());
-        Action::Bind(Arc::new(placed))
+        match plan {
+            plan if plan.is_empty() => Action::Bind(Arc::new(placed)),
+            plan => self.prepare(Arc::new(placed), plan, now),
+        }
     }
 
     fn refuse(

@@ -1,5 +1,6 @@
 //! The decision: snapshot and pod in, a node or a diagnosis out. No clock, no IO; chance only breaks ties.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ struct Filtered {
     /// By plugin.
     refused: Vec<(usize, Vec<Slot>)>,
     /// How many nodes were not looked at, and why.
-    skipped: (usize, Option<&'static str>),
+    skipped: (usize, Option<Cow<'static, str>>),
 }
 
 /// A source of chance: a number below the one given.
@@ -274,7 +275,7 @@ impl Decider {
 
     fn diagnose(&self, cycle: Cycle<'_>, filtered: &Filtered) -> Diagnosis {
         let mut diagnosis = Diagnosis::new(cycle.snapshot.live().len());
-        diagnosis.narrowed = filtered.skipped.1;
+        diagnosis.narrowed = filtered.skipped.1.clone();
         let narrowing: Vec<&'static str> = self
             .plugins
             .iter()

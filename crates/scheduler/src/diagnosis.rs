@@ -14,7 +14,7 @@ pub struct Diagnosis {
     /// How many nodes gave each reason.
     pub reasons: BTreeMap<Cow<'static, str>, usize>,
     /// What kept all nodes from being looked at.
-    pub narrowed: Option<&'static str>,
+    pub narrowed: Option<Cow<'static, str>>,
     /// The plugins that refused.
     pub plugins: BTreeSet<&'static str>,
     /// The nodes on which taking other pods off might help, ascending.
@@ -56,8 +56,8 @@ impl Diagnosis {
 impl std::fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "0/{} nodes are available:", self.nodes)?;
-        let mut lines: Vec<String> = match self.narrowed {
-            Some(reason) => vec![reason.to_owned()],
+        let mut lines: Vec<String> = match &self.narrowed {
+            Some(reason) => vec![reason.clone().into_owned()],
             None => self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect(),
         };
         lines.sort_unstable();

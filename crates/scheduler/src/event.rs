@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
+use crate::storage::ClaimKey;
 
 /// One change.
 #[derive(Clone, Debug)]
@@ -22,6 +23,12 @@ pub enum Event {
     PodDeleted(Arc<PodInfo>),
     /// The pending pod itself has changed.
     SelfUpdated(Arc<PodInfo>, Arc<PodInfo>),
+    /// A claim has come, changed or gone.
+    ClaimChanged(ClaimKey),
+    /// A volume has come, changed or gone.
+    VolumeChanged,
+    /// A storage class has come, changed or gone.
+    ClassChanged,
 }
 
 // === impl Event ===

@@ -53,7 +53,7 @@ pub enum Narrow {
     /// Those of these names.
     Named(Vec<Str>),
     /// None, because of this.
-    None(&'static str),
+    None(Cow<'static, str>),
 }
 
 /// Why a node will not do.

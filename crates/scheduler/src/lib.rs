@@ -23,6 +23,7 @@ pub mod queue;
 pub mod resources;
 mod run;
 pub mod snapshot;
+pub mod storage;
 #[cfg(test)]
 mod tests;
 pub mod topology;

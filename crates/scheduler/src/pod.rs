@@ -42,8 +42,19 @@ pub struct PodInfo {
     pub preempted: bool,
     /// Its `PodScheduled` condition while that is false: reason and message.
     pub unscheduled: Option<(String, String)>,
+    /// The claims whose volumes it mounts.
+    pub claims: Vec<PodClaim>,
     /// What decides about it.
     pub shape: Arc<Shape>,
+}
+
+/// A claim that a pod uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodClaim {
+    /// Its name.
+    pub name: Str,
+    /// Whether it is made for this pod.
+    pub is_ephemeral: bool,
 }
 
 /// All of a pod that decides where it can go and what that does to others.
@@ -210,6 +221,7 @@ impl PodInfo {
             unscheduled: condition("PodScheduled")
                 .filter(|c| c.status == "False")
                 .map(|c| (c.reason.clone().unwrap_or_default(), c.message.clone().unwrap_or_default())),
+            claims: claims(pod),
             shape: Arc::new(Shape::new(pod)),
         }
     }
@@ -295,6 +307,20 @@ impl Shape {
     pub fn tolerates(&self, taint: &Taint) -> bool {
         self.tolerations.iter().any(|toleration| toleration.covers(taint))
     }
+}
+
+/// The claims that volumes name, or that are made for them (k8s.io/component-helpers/storage/ephemeral).
+fn claims(pod: &core::Pod) -> Vec<PodClaim> {
+    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let claim = |volume: &core::Volume| {
+        if let Some(source) = &volume.persistent_volume_claim {
+            return Some(PodClaim { name: source.claim_name.as_str().into(), is_ephemeral: false });
+        }
+        let name = format!("{pod_name}-{}", volume.name);
+        volume.ephemeral.as_ref().map(|_| PodClaim { name: name.into(), is_ephemeral: true })
+    };
+    volumes.filter_map(claim).collect()
 }
 
 fn host_ports(spec: &core::PodSpec) -> Vec<HostPort> {

@@ -9,6 +9,7 @@ use crate::columns::{Columns, Slot};
 use crate::labels::Labels;
 use crate::node::NodeInfo;
 use crate::pod::{PodInfo, Shape};
+use crate::storage::{Storage, VolumePlan};
 use crate::topology::{Domains, FixedMap, Images};
 use crate::workloads::Workloads;
 
@@ -34,6 +35,7 @@ pub struct Snapshot {
     domains: FixedMap<Str, Domains>,
     namespaces: Namespaces,
     workloads: Workloads,
+    storage: Storage,
     /// Pods that wait for victims to make room, by UID, with their nodes.
     nominated: std::collections::BTreeMap<Str, Arc<PodInfo>>,
 }
@@ -294,5 +296,22 @@ impl Snapshot {
     /// The same, to change it.
     pub fn workloads_mut(&mut self) -> &mut Workloads {
         &mut self.workloads
+    }
+
+    /// Claims, volumes and storage classes.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The same, to change them.
+    pub fn storage_mut(&mut self) -> &mut Storage {
+        &mut self.storage
+    }
+
+    /// What has to be written before `pod`, for which its node has been found to do, can be bound to it.
+    pub fn volumes_for(&self, pod: &PodInfo) -> VolumePlan {
+        let claims = self.storage.claims_of(pod).ok();
+        let node = self.slot(&pod.node).map(|slot| self.node(slot));
+        claims.zip(node).and_then(|(claims, node)| claims.plan(node).ok()).unwrap_or_default()
     }
 }

@@ -229,6 +229,6 @@ fn hint(cycle: Cycle<'_>, event: &Event) -> bool {
             let leaves = |term: &Term| matches!(values(term), (Some(old), new) if Some(old.as_str()) != new);
             shape.affinity.iter().any(joins) || shape.anti_affinity.iter().any(leaves)
         }
-        Event::NodeDeleted(_) => false,
+        Event::NodeDeleted(_) | Event::ClaimChanged(_) | Event::VolumeChanged | Event::ClassChanged => false,
     }
 }

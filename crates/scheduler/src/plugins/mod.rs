@@ -11,6 +11,7 @@ mod pod_topology_spread;
 mod resources_fit;
 mod scheduling_gates;
 mod taint_toleration;
+mod volume_binding;
 
 pub use balanced_allocation::BalancedAllocation;
 pub use image_locality::ImageLocality;
@@ -23,6 +24,7 @@ pub use pod_topology_spread::PodTopologySpread;
 pub use resources_fit::ResourcesFit;
 pub use scheduling_gates::SchedulingGates;
 pub use taint_toleration::TaintToleration;
+pub use volume_binding::VolumeBinding;
 
 use crate::decide::Enabled;
 use crate::framework::Plugin;
@@ -39,6 +41,7 @@ pub fn default_profile() -> Vec<Enabled> {
         enable(2, Box::new(NodeAffinity)),
         enable(0, Box::new(NodePorts)),
         enable(1, Box::new(ResourcesFit)),
+        enable(0, Box::new(VolumeBinding)),
         enable(2, Box::new(PodTopologySpread)),
         enable(2, Box::new(InterPodAffinity)),
         enable(1, Box::new(BalancedAllocation)),

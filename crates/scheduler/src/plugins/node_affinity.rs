@@ -21,7 +21,7 @@ impl Plugin for NodeAffinity {
     fn narrow(&self, cycle: Cycle<'_>) -> Narrow {
         match cycle.shape().required.as_ref().and_then(|required| required.named()) {
             None => Narrow::All,
-            Some(names) if names.is_empty() => Narrow::None("pod affinity terms conflict"),
+            Some(names) if names.is_empty() => Narrow::None("pod affinity terms conflict".into()),
             Some(names) => Narrow::Named(names),
         }
     }

@@ -290,5 +290,6 @@ fn hint(cycle: Cycle<'_>, event: &Event) -> bool {
             };
             labelled(&old.labels) != labelled(&new.labels) || (labelled(&new.labels) && moved(old, new))
         }
+        Event::ClaimChanged(_) | Event::VolumeChanged | Event::ClassChanged => false,
     }
 }

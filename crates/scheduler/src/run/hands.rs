@@ -5,15 +5,16 @@ use std::sync::Arc;
 use decapod_api::{Status, Str};
 use decapod_client::{Client, EventType, PatchType};
 use decapod_sys::Env;
-use k8s_openapi::api::core::v1::{Binding, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{Binding, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::Bound;
 use super::events::{Events, Told};
+use super::{Done, Step};
 use crate::core::Action;
 use crate::pod::PodInfo;
+use crate::storage::{Binding as VolumeBinding, Provision, SELECTED_NODE, VolumePlan};
 
 /// Acts as one scheduler. Cloning shares it.
 #[derive(Clone)]
@@ -40,13 +41,41 @@ impl Hands {
     }
 
     /// Binds `pod` to the node that it is assumed on, and says how that went.
-    pub fn bind(&self, pod: Arc<PodInfo>, results: mpsc::UnboundedSender<Bound>) {
+    pub fn bind(&self, pod: Arc<PodInfo>, results: mpsc::UnboundedSender<Done>) {
         let hands = self.clone();
         self.env.spawn("bind", async move {
             let well = hands.try_bind(&pod).await;
             // Nobody listens any more when the loop has ended; then nobody waits either.
-            results.send(Bound { uid: pod.uid.clone(), well }).unwrap_or_default();
+            results.send(Done { uid: pod.uid.clone(), step: Step::Bind, well }).unwrap_or_default();
         });
+    }
+
+    /// Asks for the volumes that `pod` needs on the node that it is assumed on, and says whether that was possible.
+    pub fn prepare(&self, pod: Arc<PodInfo>, plan: VolumePlan, results: mpsc::UnboundedSender<Done>) {
+        let hands = self.clone();
+        self.env.spawn("prepare", async move {
+            let asked = hands.ask_for(&pod, &plan).await;
+            if let Err(status) = &asked {
+                let message = format!("running PreBind plugin \"VolumeBinding\": {status}");
+                hands.report(&pod, "SchedulerError", &message, None).await;
+            }
+            let well = asked.is_ok();
+            results.send(Done { uid: pod.uid.clone(), step: Step::Prepare, well }).unwrap_or_default();
+        });
+    }
+
+    async fn ask_for(&self, pod: &PodInfo, plan: &VolumePlan) -> Result<(), Status> {
+        for binding in &plan.bindings {
+            let patch = naming(binding);
+            self.client.patch::<PersistentVolume>("", &binding.volume, "", PatchType::Merge, &patch).await?;
+        }
+        for Provision { claim: (namespace, name), revision } in &plan.provisions {
+            let annotations = json!({SELECTED_NODE: pod.node.as_str()});
+            let patch =
+                json!({"metadata": {"resourceVersion": revision.as_str(), "annotations": annotations}});
+            self.client.patch::<PersistentVolumeClaim>(namespace, name, "", PatchType::Merge, &patch).await?;
+        }
+        Ok(())
     }
 
     async fn try_bind(&self, pod: &PodInfo) -> bool {
@@ -93,7 +122,8 @@ impl Hands {
         self.env.spawn("scheduler-act", async move {
             let Ok(_slot) = hands.slots.acquire().await else { return };
             match action {
-                Action::Bind(_) => {}
+                Action::Bind(_) | Action::Prepare(..) => {}
+                Action::Fail { pod, message } => hands.report(&pod, "SchedulerError", &message, None).await,
                 Action::Skip(pod) => {
                     hands.complain(&pod, format!("skip schedule deleting pod: {}", pod.key()));
                 }
@@ -191,4 +221,21 @@ impl Hands {
             Err(status) => tracing::debug!(victim = victim.key(), error = %status, "cannot preempt a pod"),
         }
     }
+}
+
+/// What makes a volume name the claim that it is given to, unless it has changed meanwhile
+/// (k8s.io/component-helpers/storage/volume, `GetBindVolumeToClaim`).
+fn naming(binding: &VolumeBinding) -> Value {
+    let (namespace, name) = &binding.claim;
+    let mut patch = json!({
+        "metadata": {"resourceVersion": binding.revision.as_str()},
+        "spec": {"claimRef": {
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "namespace": namespace.as_str(), "name": name.as_str(), "uid": binding.uid.as_str(),
+        }},
+    });
+    if !binding.is_kept {
+        patch["metadata"]["annotations"] = json!({"pv.kubernetes.io/bound-by-controller": "yes"});
+    }
+    patch
 }

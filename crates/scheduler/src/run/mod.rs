@@ -35,11 +35,21 @@ pub struct Scheduler {
     ready: watch::Receiver<bool>,
 }
 
-/// How the binding of the pod of this UID went.
+/// How a step went that was taken for the pod of this UID.
 #[derive(Debug)]
-struct Bound {
+struct Done {
     uid: decapod_api::Str,
+    step: Step,
     well: bool,
+}
+
+/// What bindings consist of.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Its volumes are asked for.
+    Prepare,
+    /// It is bound.
+    Bind,
 }
 
 /// How many changes are taken in before the next decision, so that a storm of them does not stop bindings.
@@ -85,7 +95,7 @@ async fn run(env: Env, sources: Sources, hands: Hands, config: Config, ready: wa
     let began = Instant::now();
     let mut core = Core::new(&config.name);
     let mut inputs = sources.subscribe();
-    let (sender, mut results) = mpsc::unbounded_channel::<Bound>();
+    let (sender, mut results) = mpsc::unbounded_channel::<Done>();
     let mut in_flight = 0usize;
     let mut chance = |below: u64| env.random_below(below);
     let mut seen = 0;
@@ -101,24 +111,29 @@ async fn run(env: Env, sources: Sources, hands: Hands, config: Config, ready: wa
         }
         seen = 0;
         ready.send_if_modified(|ready| !std::mem::replace(ready, true));
-        while let Ok(bound) = results.try_recv() {
+        while let Ok(done) = results.try_recv() {
             in_flight -= 1;
-            core.bound(&bound.uid, bound.well, now);
+            settle(&mut core, &done, now);
         }
         if in_flight < config.binds_in_flight
             && let Some(action) = core.next(now, &mut chance)
         {
-            if let Action::Bind(pod) = &action {
-                in_flight += 1;
-                hands.bind(pod.clone(), sender.clone());
-            } else {
-                hands.act(action);
+            match action {
+                Action::Bind(pod) => {
+                    in_flight += 1;
+                    hands.bind(pod, sender.clone());
+                }
+                Action::Prepare(pod, plan) => {
+                    in_flight += 1;
+                    hands.prepare(pod, plan, sender.clone());
+                }
+                action => hands.act(action),
             }
             tokio::task::yield_now().await;
             continue;
         }
         // While no more bindings may begin, only one that ends lets anything go on.
-        let next_at = core.queue().next_at().filter(|_| in_flight < config.binds_in_flight);
+        let next_at = core.next_at().filter(|_| in_flight < config.binds_in_flight);
         let wake_at = next_at.map_or(Duration::MAX, |at| at.saturating_sub(now));
         tokio::select! {
             biased;
@@ -127,12 +142,20 @@ async fn run(env: Env, sources: Sources, hands: Hands, config: Config, ready: wa
                 // The informers' scope has ended, and ours with it.
                 None => return,
             },
-            Some(bound) = results.recv() => {
+            Some(done) = results.recv() => {
                 in_flight -= 1;
-                core.bound(&bound.uid, bound.well, began.elapsed());
+                settle(&mut core, &done, began.elapsed());
             }
             () = sleep(wake_at) => {}
         }
+    }
+}
+
+/// Tells `core` how a step went.
+fn settle(core: &mut Core, done: &Done, now: Duration) {
+    match done.step {
+        Step::Prepare => core.asked(&done.uid, done.well, now),
+        Step::Bind => core.bound(&done.uid, done.well, now),
     }
 }
 

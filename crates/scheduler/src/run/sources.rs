@@ -8,14 +8,18 @@ use decapod_sys::Env;
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, ReplicationController, Service};
+use k8s_openapi::api::core::v1::{
+    Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, Service,
+};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::StorageClass;
 
 use crate::core::Core;
 use crate::labels::{Labels, Selector};
 use crate::node::NodeInfo;
 use crate::pod::{OwnerKind, PodInfo};
 use crate::preempt::Budget;
+use crate::storage::{Claim, Class, Volume};
 
 /// The informers. Cloning shares them.
 #[derive(Clone)]
@@ -28,6 +32,9 @@ pub struct Sources {
     replica_sets: Informer<ReplicaSet>,
     stateful_sets: Informer<StatefulSet>,
     budgets: Informer<PodDisruptionBudget>,
+    claims: Informer<PersistentVolumeClaim>,
+    volumes: Informer<PersistentVolume>,
+    classes: Informer<StorageClass>,
 }
 
 /// Whose change an input is.
@@ -41,6 +48,9 @@ pub enum Source {
     ReplicaSets,
     StatefulSets,
     Budgets,
+    Claims,
+    Volumes,
+    Classes,
 }
 
 /// One change that has been seen.
@@ -64,6 +74,9 @@ impl Sources {
             replica_sets: Informer::start(env, client, Selection::default()),
             stateful_sets: Informer::start(env, client, Selection::default()),
             budgets: Informer::start(env, client, Selection::default()),
+            claims: Informer::start(env, client, Selection::default()),
+            volumes: Informer::start(env, client, Selection::default()),
+            classes: Informer::start(env, client, Selection::default()),
         }
     }
 
@@ -77,6 +90,9 @@ impl Sources {
         self.replica_sets.synced().await;
         self.stateful_sets.synced().await;
         self.budgets.synced().await;
+        self.claims.synced().await;
+        self.volumes.synced().await;
+        self.classes.synced().await;
     }
 
     /// All changes from now on, after everything that is there.
@@ -90,6 +106,9 @@ impl Sources {
             stream(Source::ReplicaSets, self.replica_sets.subscribe()),
             stream(Source::StatefulSets, self.stateful_sets.subscribe()),
             stream(Source::Budgets, self.budgets.subscribe()),
+            stream(Source::Claims, self.claims.subscribe()),
+            stream(Source::Volumes, self.volumes.subscribe()),
+            stream(Source::Classes, self.classes.subscribe()),
         ])
     }
 }
@@ -134,6 +153,18 @@ pub fn apply(core: &mut Core, (source, change): Input, now: Duration) {
         }
         Source::Budgets => {
             core.set_budget(key.to_string(), read(&new).map(|budget| budget_of(&key, &budget)))
+        }
+        Source::Claims => {
+            let claim = read(&new).map(|claim: PersistentVolumeClaim| Claim::new(&claim));
+            core.set_claim((key.namespace.as_str().into(), key.name.as_str().into()), claim, now);
+        }
+        Source::Volumes => {
+            let volume = read(&new).map(|volume: PersistentVolume| Volume::new(&volume));
+            core.set_volume(&key.name, volume, now);
+        }
+        Source::Classes => {
+            let class = read(&new).map(|class: StorageClass| Class::new(&class));
+            core.set_class(&key.name, class, now);
         }
     }
 }

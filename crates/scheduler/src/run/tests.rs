@@ -86,6 +86,10 @@ impl State {
                 pod["status"]["conditions"] = json!([condition]);
                 Ok(Reply::Object(self.set("pods", pod)))
             }
+            (Verb::Patch, "persistentvolumes" | "persistentvolumeclaims", "") => {
+                self.log.push(format!("patch {} {body}", request.name));
+                Ok(Reply::Object(object(&self.objects[&key], 0)))
+            }
             _ => Ok(Reply::Object(object(&body, 0))),
         }
     }
@@ -180,4 +184,45 @@ async fn many_pods_fill_their_nodes_and_no_more() {
         }
     }
     assert_eq!(taken.into_values().collect::<Vec<_>>(), [10, 10, 10, 10], "ten pods a node");
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_are_asked_for_and_waited_for() {
+    let (env, server) = (Env::simulated(3), Arc::new(Server::default()));
+    let set = |resource: &str, value: Value| drop(server.0.lock().unwrap().set(resource, value));
+    set("nodes", node("a", "1"));
+    let class = |name: &str, by: &str| json!({"metadata": {"name": name}, "provisioner": by, "volumeBindingMode": "WaitForFirstConsumer"});
+    set("storageclasses", class("local", "kubernetes.io/no-provisioner"));
+    set("storageclasses", class("made", "x.io"));
+    let volume = json!({"metadata": {"name": "v"}, "status": {"phase": "Available"},
+        "spec": {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "local"}});
+    set("persistentvolumes", volume);
+    let claim = |name: &str, class: &str, volume: &str| {
+        let mut claim = json!({"metadata": {"namespace": "default", "name": name, "uid": format!("uid-{name}")},
+            "spec": {"resources": {"requests": {"storage": "1Gi"}}, "accessModes": ["ReadWriteOnce"], "storageClassName": class}});
+        if !volume.is_empty() {
+            claim["metadata"]["annotations"] =
+                json!({"pv.kubernetes.io/bind-completed": "yes", "volume.kubernetes.io/selected-node": "a"});
+            claim["spec"]["volumeName"] = json!(volume);
+        }
+        claim
+    };
+    let mut user = pod("p", "1");
+    let source = |name: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
+    user["spec"]["volumes"] = json!([source("one"), source("two")]);
+    for (name, class) in [("one", "local"), ("two", "made")] {
+        set("persistentvolumeclaims", claim(name, class, ""));
+    }
+    set("pods", user);
+    let scheduler = Scheduler::start(&env, Client::new(server.clone()), Config::default());
+    scheduler.ready().await;
+    let told = settle(&server).await;
+    let expected = r#"patch v {"metadata":{"annotations":{"pv.kubernetes.io/bound-by-controller":"yes"},"resourceVersion":"4"},"spec":{"claimRef":{"apiVersion":"v1","kind":"PersistentVolumeClaim","name":"one","namespace":"default","uid":"uid-one"}}}
+patch two {"metadata":{"annotations":{"volume.kubernetes.io/selected-node":"a"},"resourceVersion":"6"}}"#;
+    assert_eq!(told, expected);
+    set("persistentvolumeclaims", claim("one", "local", "v"));
+    assert_eq!(settle(&server).await, "", "the other claim is not bound yet");
+    set("persistentvolumeclaims", claim("two", "made", "w"));
+    assert!(settle(&server).await.starts_with("bind p to a"));
+    env.shutdown().await;
 }

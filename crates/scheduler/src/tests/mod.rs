@@ -2,6 +2,7 @@
 
 mod properties;
 mod scenario;
+mod storage;
 
 use scenario::World;
 
@@ -56,4 +57,4 @@ macro_rules! scenarios {
     )* };
 }
 
-scenarios! { resources filters scores queueing gates_and_nominations preemption spread pod_affinity bind_failures }
+scenarios! { resources filters scores queueing gates_and_nominations preemption spread pod_affinity bind_failures volumes }

@@ -137,7 +137,7 @@ proptest! {
                             core.remove_pod(&victim.uid, now);
                         }
                     }
-                    Action::Refuse { .. } | Action::Skip(_) => {}
+                    Action::Prepare(..) | Action::Fail { .. } | Action::Refuse { .. } | Action::Skip(_) => {}
                 }
                 check_columns(core.snapshot());
             }

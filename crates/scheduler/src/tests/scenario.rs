@@ -5,6 +5,11 @@
 //! pod p cpu=1 mem=1Gi label:app=web select:disk=ssd tolerate=key priority=5 port=80 …
 //! service s app=web       all pods of app=web are of one kind
 //! budget b app=web 0      no pod of app=web may be disrupted
+//! class c waits provisioner=x         a storage class; claims of it wait for a node
+//! volume v 5Gi class=c zone=a for=c   a volume, which nodes of that zone reach, kept for a claim
+//! claim c 5Gi class=c volume=v        a claim; with a volume it is bound to it
+//! forget class|volume|claim c
+//! asked p | unasked p     its volumes could be asked for, or not
 //! bound p | unbound p     the binding went well, or not
 //! delete p | remove a     a pod, a node
 //! tick 5s
@@ -17,6 +22,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
 
+use super::storage;
 use crate::core::{Action, Core};
 use crate::labels::{Labels, Selector};
 use crate::node::NodeInfo;
@@ -35,7 +41,7 @@ impl Default for World {
     }
 }
 
-fn split(pair: &str) -> (&str, &str) {
+pub fn split(pair: &str) -> (&str, &str) {
     pair.split_once('=').unwrap_or((pair, ""))
 }
 
@@ -106,6 +112,11 @@ fn describe_pod(pod: &mut Value, words: &[&str]) {
             "ungated" => spec["schedulingGates"] = json!([]),
             "image" => spec["containers"][0]["image"] = json!(value),
             "scheduler" => spec["schedulerName"] = json!(value),
+            "claim" => {
+                let source = json!({"name": value, "persistentVolumeClaim": {"claimName": value}});
+                push(&mut spec["volumes"], source);
+            }
+            "ephemeral" => push(&mut spec["volumes"], json!({"name": value, "ephemeral": {}})),
             "port" => {
                 push(
                     &mut spec["containers"][0]["ports"],
@@ -212,6 +223,11 @@ impl World {
                 self.send(name);
             }
             ["unbound", name] => self.core.bound(name, false, self.now),
+            ["asked", name] => self.core.asked(name, true, self.now),
+            ["unasked", name] => self.core.asked(name, false, self.now),
+            ["class" | "volume" | "claim" | "forget", ..] => {
+                storage::command(&mut self.core, &words, self.now)
+            }
             ["service", name, selector] => {
                 let (key, value) = split(selector);
                 let selector = BTreeMap::from([(key.to_owned(), value.to_owned())]);
@@ -271,6 +287,12 @@ impl World {
 fn print(action: &Action) -> String {
     match action {
         Action::Bind(pod) => format!("{} → {}\n", pod.name, pod.node),
+        Action::Prepare(pod, plan) => {
+            let bindings = plan.bindings.iter().map(|b| format!(", {} gets {}", b.claim.1, b.volume));
+            let made = plan.provisions.iter().map(|p| format!(", {} is made", p.claim.1));
+            format!("{} ⇢ {}{}\n", pod.name, pod.node, bindings.chain(made).collect::<String>())
+        }
+        Action::Fail { pod, message } => format!("{}: {message}\n", pod.name),
         Action::Refuse { pod, message, .. } => format!("{}: {message}\n", pod.name),
         Action::Skip(pod) => format!("{}: skipped\n", pod.name),
         Action::Preempt { pod, message, node, victims, .. } => {
