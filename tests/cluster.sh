@@ -12,7 +12,10 @@ AGNHOST=registry.k8s.io/e2e-test-images/agnhost:2.63.0
 BUSYBOX=registry.k8s.io/e2e-test-images/busybox:1.37.0-1
 k() { timeout 60 "$KUBECTL" "$@"; }
 up() { "$DECAPOD" up --detach --data-dir "$DATA" --kubeconfig "$KUBECONFIG" --port 16561 --kubelet-port 16562 --node-name one ${RUNTIME:+--runtime-dir "$RUNTIME"}; }
-cleanup() { "$DECAPOD" uninstall --data-dir "$DATA" --kubeconfig "$KUBECONFIG" >/dev/null 2>&1 || true; }
+cleanup() {
+  "$DECAPOD" uninstall --data-dir "$DATA" --kubeconfig "$KUBECONFIG" >/dev/null 2>&1 || true
+  [ -z "${FOLDER:-}" ] || rm -rf "$FOLDER"
+}
 
 # To look at the rules may load modules.
 machine >/dev/null
@@ -76,6 +79,7 @@ check "undo" k rollout undo deployment/web
 check "undone" k rollout status deployment/web --timeout=60s
 check "a job" k create job once --image=$BUSYBOX -- echo done
 check "the job completes" k wait --for=condition=complete job/once --timeout=30s
+. "$ROOT/tests/volumes.sh"
 check "a pod that crashes" k run crash --image=$BUSYBOX --command -- false
 eventually 30 "back-off" bash -c "timeout 10 '$KUBECTL' get pod crash | grep -E 'CrashLoopBackOff|Error'"
 

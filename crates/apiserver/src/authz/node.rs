@@ -161,7 +161,7 @@ impl Field {
             .iter()
             .filter(|pod| pod.text(&["spec", "nodeName"]).as_deref() == Some(node))
             .filter_map(|pod| serde_json::from_slice::<Value>(pod.body()).ok())
-            .any(|pod| self.names(&pod).contains(&name))
+            .any(|pod| self.names(&pod).contains(&name) || self == Field::Claim && is_made_for(&pod, name))
     }
 
     /// The objects of this kind that a pod refers to.
@@ -190,6 +190,14 @@ impl Field {
     }
 }
 
+/// Whether the claim of this name is one that is made for a volume of `pod`.
+fn is_made_for(pod: &Value, claim: &str) -> bool {
+    let pod_name = pod.str_at(&["metadata", "name"]).unwrap_or_default();
+    let volume = claim.strip_prefix(pod_name).and_then(|rest| rest.strip_prefix('-'));
+    let is_it = |of: &Value| of.get("ephemeral").is_some() && of.str_at(&["name"]) == volume;
+    volume.is_some() && pod.list_at(&["spec", "volumes"]).iter().any(is_it)
+}
+
 /// Every name found under one of `keys`, at any depth of the spec: all references look alike.
 fn gather<'a>(value: &'a Value, keys: &[&str], names: &mut Vec<&'a str>) {
     match value {
@@ -205,5 +213,21 @@ fn gather<'a>(value: &'a Value, keys: &[&str], names: &mut Vec<&'a str>) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use decapod_api::value;
+
+    use super::*;
+
+    #[test]
+    fn claims_that_are_made_for_a_pod_are_its_own() {
+        let volumes = value!([{"name": "v", "ephemeral": {}}, {"name": "w", "emptyDir": {}}]);
+        let pod = value!({"metadata": {"name": "p"}, "spec": {"volumes": volumes}});
+        for (claim, expected) in [("p-v", true), ("p-w", false), ("q-v", false), ("p", false), ("v", false)] {
+            assert_eq!(is_made_for(&pod, claim), expected, "{claim}");
+        }
     }
 }

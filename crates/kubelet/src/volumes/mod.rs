@@ -3,6 +3,7 @@
 //! They lie where upstream has them: `pods/UID/volumes/kubernetes.io~PLUGIN/NAME`.
 
 pub mod atomic;
+mod claims;
 mod host_path;
 pub mod mounts;
 mod ownership;
@@ -19,7 +20,9 @@ use decapod_client::Client;
 use decapod_sys::Env;
 use decapod_sys::mount::Mounts;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, ProjectedVolumeSource, Volume};
+use k8s_openapi::api::core::v1::{
+    EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolumeSpec, ProjectedVolumeSource, Volume,
+};
 
 use crate::config::Config;
 use crate::downward::Node;
@@ -29,6 +32,7 @@ use crate::pod::env::Lookup;
 use crate::pod::resources::pod_limits;
 use crate::quantity::value;
 use atomic::{File, Payload};
+use claims::{Backing, ClaimError, Claims};
 use host_path::HostPathError;
 use payload::{PayloadError, Selection};
 use token::Tokens;
@@ -59,6 +63,12 @@ pub enum Why {
     /// The node's path is not as it should be.
     #[error(transparent)]
     HostPath(#[from] HostPathError),
+    /// Its claim has no volume for the pod.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// There is nothing at the path of a local volume.
+    #[error("path {0:?} does not exist")]
+    NoPath(PathBuf),
     /// No token was given.
     #[error("failed to fetch token: {0}")]
     Token(#[source] Box<decapod_api::Status>),
@@ -105,6 +115,7 @@ pub struct Volumes {
     mounts: Arc<dyn Mounts>,
     objects: Objects,
     tokens: Tokens,
+    claims: Claims,
     node: Arc<Node>,
 }
 
@@ -126,6 +137,7 @@ impl Volumes {
             mounts: Arc::clone(mounts),
             objects: objects.clone(),
             tokens: Tokens::new(env, client),
+            claims: Claims::new(client, &node.name),
             node: Arc::clone(node),
         }
     }
@@ -153,9 +165,12 @@ impl Volumes {
             return self.empty_dir(pod, source, &directory("empty-dir"));
         }
         if let Some(source) = &volume.host_path {
-            let path = PathBuf::from(&source.path);
-            host_path::check(&path, source.type_.as_deref().unwrap_or_default())?;
-            return Ok(Mounted::Path { path, read_only: false });
+            return at_path(source, false);
+        }
+        if let Some(backing) = self.claims.behind(pod, volume).await? {
+            let source = volume.persistent_volume_claim.as_ref();
+            let read_only = source.and_then(|source| source.read_only).unwrap_or(false);
+            return self.persistent(pod, &backing, read_only);
         }
         if let Some(source) = &volume.config_map {
             let selection = select(source.items.as_deref(), source.default_mode, source.optional);
@@ -184,6 +199,27 @@ impl Volumes {
             return Ok(Mounted::Image { reference, pull_policy: source.pull_policy.clone() });
         }
         Err(Why::Unsupported(kind(volume)))
+    }
+
+    /// A volume of the cluster, as far as it is one of this node's paths.
+    fn persistent(&self, pod: &NodePod, backing: &Backing, read_only: bool) -> Result<Mounted, Why> {
+        let spec = &backing.spec;
+        if spec.volume_mode.as_deref() == Some("Block") {
+            return Err(Why::Unsupported("persistentVolumeClaim with volumeMode Block"));
+        }
+        if let Some(source) = &spec.host_path {
+            return at_path(source, read_only);
+        }
+        let Some(local) = &spec.local else { return Err(Why::Unsupported(kind_behind(spec))) };
+        let path = PathBuf::from(&local.path);
+        let Ok(metadata) = std::fs::metadata(&path) else { return Err(Why::NoPath(path)) };
+        if !metadata.is_dir() {
+            return Err(Why::Unsupported("local on a device"));
+        }
+        if !read_only {
+            self.give_to_group(pod, &path, false)?;
+        }
+        Ok(Mounted::Path { path, read_only })
     }
 
     /// Where a volume is.
@@ -281,6 +317,7 @@ impl Volumes {
     /// Unmounts and removes everything of the pod `uid`. What is still mounted is left, and named.
     pub fn tear_down(&self, uid: &str) -> io::Result<()> {
         self.tokens.forget(uid);
+        self.claims.forget(uid);
         let directory = self.config.pod_dir(uid);
         let of_pod = |mounts: Vec<decapod_sys::mount::Mount>| {
             mounts
@@ -300,6 +337,13 @@ impl Volumes {
             _ => Ok(()),
         }
     }
+}
+
+/// A path of the node.
+fn at_path(source: &HostPathVolumeSource, read_only: bool) -> Result<Mounted, Why> {
+    let path = PathBuf::from(&source.path);
+    host_path::check(&path, source.type_.as_deref().unwrap_or_default())?;
+    Ok(Mounted::Path { path, read_only })
 }
 
 /// The group that owns the pod's volumes.
@@ -349,17 +393,28 @@ fn memory_limit(pod: &NodePod, source: &EmptyDirVolumeSource, node: &Node) -> Op
 
 /// The name of a volume's type that is not known here.
 fn kind(volume: &Volume) -> &'static str {
-    if volume.persistent_volume_claim.is_some() {
-        "persistentVolumeClaim"
-    } else if volume.csi.is_some() {
+    if volume.csi.is_some() {
         "csi"
-    } else if volume.ephemeral.is_some() {
-        "ephemeral"
     } else if volume.nfs.is_some() {
         "nfs"
     } else if volume.iscsi.is_some() {
         "iscsi"
     } else if volume.fc.is_some() {
+        "fc"
+    } else {
+        "unknown"
+    }
+}
+
+/// The same, of a volume behind a claim.
+fn kind_behind(spec: &PersistentVolumeSpec) -> &'static str {
+    if spec.csi.is_some() {
+        "csi"
+    } else if spec.nfs.is_some() {
+        "nfs"
+    } else if spec.iscsi.is_some() {
+        "iscsi"
+    } else if spec.fc.is_some() {
         "fc"
     } else {
         "unknown"
