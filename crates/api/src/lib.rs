@@ -9,6 +9,7 @@
 pub mod codec;
 pub mod cron;
 pub mod defaults;
+pub mod encodings;
 pub mod kinds;
 pub mod managed;
 pub mod meta;
@@ -23,6 +24,7 @@ pub mod selector;
 pub mod status;
 pub mod value;
 
+pub use encodings::Encodings;
 pub use object::{Encoded, Object, Revision};
 pub use status::{Cause, Status};
 pub use value::{Map, Str, Value};

@@ -5,10 +5,11 @@
 //! `resourceVersion` written at commit.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
+use crate::encodings::Slot;
 use crate::raw;
 
 /// One commit of the store, and one `resourceVersion`.
@@ -27,9 +28,10 @@ pub struct Encoded {
 #[derive(Clone)]
 pub struct Object(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     body: Bytes,
     revision: Revision,
+    encodings: Slot,
 }
 
 // === impl Encoded ===
@@ -50,7 +52,7 @@ impl Encoded {
 impl Object {
     /// An object whose canonical `body` already carries `revision`.
     pub fn new(body: Bytes, revision: Revision) -> Object {
-        Object(Arc::new(Inner { body, revision }))
+        Object(Arc::new(Inner { body, revision, encodings: Slot::default() }))
     }
 
     /// The same object with another revision written in it: a deleted object carries the revision of its end.
@@ -101,9 +103,25 @@ impl Object {
         self.text(&["metadata", "labels", key])
     }
 
+    pub(crate) fn slot(&self) -> &Slot {
+        self.0.slot()
+    }
+
+    pub(crate) fn downgrade(&self) -> Weak<Inner> {
+        Arc::downgrade(&self.0)
+    }
+
     /// The raw JSON of the field at `path`.
     pub fn raw(&self, path: &[&str]) -> Option<&[u8]> {
         raw::find(&self.0.body, path)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.encodings
     }
 }
 

@@ -19,6 +19,7 @@ use crate::authn::Tokens;
 use crate::authz::{Authorizer, Decision, Question, Union, What};
 use crate::bootstrap;
 use crate::connect::Dialer;
+use crate::http::kept::Kept;
 use crate::http::serve;
 use crate::identity::User;
 use crate::metrics::Metrics;
@@ -55,6 +56,7 @@ pub struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) dialer: Dialer,
     pub(crate) openapi: Documents,
+    pub(crate) kept: Kept,
     pki: Arc<Pki>,
 }
 
@@ -136,6 +138,7 @@ impl Server {
             metrics,
             dialer,
             openapi: Documents::default(),
+            kept: Kept::default(),
             pki,
         });
         bootstrap::reconcile(&server).await.map_err(StartError::Bootstrap)?;

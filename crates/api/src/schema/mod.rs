@@ -165,6 +165,11 @@ fn names(gvk: &GroupVersionKind) -> (&str, &str, &str) {
 // === impl TypeRef ===
 
 impl<'s> TypeRef<'s> {
+    /// A number that no other type has.
+    pub fn id(&self) -> usize {
+        std::ptr::from_ref(self.ty).addr()
+    }
+
     /// The field with this JSON name.
     pub fn field(&self, name: &str) -> Option<&'s Field> {
         self.ty.index_of(name).map(|at| &self.ty.fields[at])

@@ -221,9 +221,9 @@ async fn resource(
     match server.registry.handle(context, request, media).await? {
         Reply::Object(object) => {
             let code = if verb == Verb::Create { StatusCode::CREATED } else { StatusCode::OK };
-            respond::object(code, &object, &kind, &accepted, &table)
+            respond::object(code, &object, &kind, &accepted, &table, &server.kept)
         }
-        Reply::List(list) => respond::list(list, &kind, &accepted, &table),
+        Reply::List(list) => respond::list(list, &kind, &accepted, &table, &server.kept),
         Reply::Status(status) => Ok(respond::status(&status, accepted.media)),
         Reply::Watch(events) => {
             let spread = server.env().random_below(WATCH_TIMEOUT_MIN_SECONDS);
@@ -235,6 +235,7 @@ async fn resource(
                 kind,
                 accepted,
                 table,
+                server.kept.clone(),
                 Duration::from_secs(seconds),
             ))
         }

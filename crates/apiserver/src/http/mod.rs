@@ -1,6 +1,7 @@
 //! HTTP: from a connection to the registry and back. The request chain is in [`chain`].
 
 pub mod chain;
+pub mod kept;
 pub mod negotiate;
 mod pretty;
 pub mod query;

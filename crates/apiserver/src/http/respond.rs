@@ -3,6 +3,7 @@
 //! A JSON list is a header and the items' own bytes: nothing is decoded to be served.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use decapod_api::codec::protobuf;
 use decapod_api::meta::GroupVersionKind;
 use decapod_api::schema::{Schema, TypeRef};
 use decapod_api::{Object, Status, Value, codec};
@@ -13,6 +14,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY, WARNING};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 
+use super::kept::Kept;
 use super::negotiate::{Accepted, Form, media_type};
 use super::{Body, Chunks, Response};
 use crate::registry::Media;
@@ -22,6 +24,8 @@ use crate::table;
 const GZIP_BYTES_MIN: usize = 128 * 1024;
 /// How much of a list goes into one chunk of the body.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// What stands in front of an item of a list, at most.
+const BEFORE_ITEM_BYTES: usize = 11;
 
 /// A body of these bytes.
 pub fn whole(bytes: impl Into<Bytes>) -> Body {
@@ -58,7 +62,7 @@ pub fn status(status: &Status, media: Media) -> Response {
     let body = serde_json::to_vec(status).unwrap_or_default();
     let object = Object::new(body.into(), 0);
     let kind = GroupVersionKind::new("", "v1", "Status");
-    let mut response = match encode(&object, &kind, media) {
+    let mut response = match encode(&object, &kind, media, &Kept::default()) {
         Ok(body) => bytes(code, media_type(media), body),
         Err(_) => bytes(code, "application/json", typed(&kind, object.body())),
     };
@@ -79,9 +83,10 @@ pub fn object(
     kind: &GroupVersionKind,
     accepted: &Accepted,
     table: &table::Request,
+    kept: &Kept,
 ) -> Result<Response, Status> {
     let body = match &accepted.form {
-        Form::Object => encode(object, kind, accepted.media)?,
+        Form::Object => encode(object, kind, accepted.media, kept)?,
         Form::Table(version) => {
             let rows = table::render(
                 kind,
@@ -94,7 +99,7 @@ pub fn object(
         }
         Form::PartialObject(version) => {
             let kind = GroupVersionKind::new("meta.k8s.io", version.clone(), "PartialObjectMetadata");
-            encode(&partial(object), &kind, accepted.media)?
+            encode(&partial(object), &kind, accepted.media, kept)?
         }
     };
     Ok(compressed(code, body, accepted))
@@ -106,6 +111,7 @@ pub fn list(
     kind: &GroupVersionKind,
     accepted: &Accepted,
     table: &table::Request,
+    kept: &Kept,
 ) -> Result<Response, Status> {
     match &accepted.form {
         Form::Table(version) => {
@@ -120,75 +126,74 @@ pub fn list(
                 .iter()
                 .map(|item| Object::new(typed(&kind, partial(item).body()), item.revision()));
             let list = List { items: items.collect(), ..list };
-            encoded_list(list, &kind, accepted)
+            encoded_list(list, &kind, accepted, kept)
         }
-        Form::Object => encoded_list(list, kind, accepted),
+        Form::Object => encoded_list(list, kind, accepted, kept),
     }
 }
 
-fn encoded_list(list: List, kind: &GroupVersionKind, accepted: &Accepted) -> Result<Response, Status> {
-    match accepted.media {
-        Media::Json => {
-            let total: usize = list.items.iter().map(|item| item.body().len() + 1).sum();
-            let parts = json_list(&list, kind);
-            if accepted.gzip && total >= GZIP_BYTES_MIN {
-                let body: BytesMut = parts.into_iter().fold(BytesMut::new(), |mut body, part| {
-                    body.put(part);
-                    body
-                });
-                return Ok(compressed(StatusCode::OK, body.freeze(), accepted));
-            }
-            let mut response = Response::new(streamed(stream::iter(parts).boxed()));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            Ok(response)
-        }
-        Media::Protobuf => Ok(compressed(StatusCode::OK, protobuf_list(&list, kind)?.into(), accepted)),
+fn encoded_list(
+    list: List,
+    kind: &GroupVersionKind,
+    accepted: &Accepted,
+    kept: &Kept,
+) -> Result<Response, Status> {
+    let parts = match accepted.media {
+        Media::Json => json_list(list, kind),
+        Media::Protobuf => protobuf_list(list, kind, kept)?,
         Media::Yaml => {
-            let text: Vec<u8> = json_list(&list, kind).concat();
-            Ok(compressed(StatusCode::OK, yaml(&text)?, accepted))
+            let text: Vec<Bytes> = json_list(list, kind).chunks().collect();
+            return Ok(compressed(StatusCode::OK, yaml(&text.concat())?, accepted));
         }
+    };
+    if accepted.gzip && parts.bytes() >= GZIP_BYTES_MIN {
+        return gzipped(StatusCode::OK, parts.chunks(), accepted);
     }
+    let mut response = Response::new(streamed(stream::iter(parts.chunks()).boxed()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type(accepted.media)));
+    Ok(response)
 }
 
-/// A JSON list as chunks: the header, runs of items, the end.
-fn json_list(list: &List, kind: &GroupVersionKind) -> Vec<Bytes> {
-    let meta = serde_json::to_string(&list_meta(list)).unwrap_or_default();
+/// A list in an encoding: what stands in front of its items, them, and what stands after them.
+struct Parts {
+    head: Vec<u8>,
+    items: Vec<Bytes>,
+    /// Writes what stands in front of an item of this index and length, [`BEFORE_ITEM_BYTES`] at most.
+    before_item: fn(usize, usize, &mut Vec<u8>),
+    end: &'static [u8],
+}
+
+fn json_list(list: List, kind: &GroupVersionKind) -> Parts {
+    let meta = serde_json::to_string(&list_meta(&list)).unwrap_or_default();
     let head = format!(
         "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
         kind.kind,
         kind.api_version()
     );
-    let mut parts = Vec::new();
-    let mut chunk = BytesMut::from(head.as_bytes());
-    for (i, item) in list.items.iter().enumerate() {
-        if i > 0 {
-            chunk.put_u8(b',');
+    let before_item = |index, _, out: &mut Vec<u8>| {
+        if index > 0 {
+            out.push(b',');
         }
-        if chunk.len() + item.body().len() > CHUNK_BYTES {
-            parts.push(chunk.split().freeze());
-        }
-        chunk.put_slice(item.body());
-    }
-    chunk.put_slice(b"]}\n");
-    parts.push(chunk.freeze());
-    parts
+    };
+    let items = list.items.iter().map(|item| item.body().clone()).collect();
+    Parts { head: head.into_bytes(), items, before_item, end: b"]}\n" }
 }
 
-/// A protobuf list in its envelope.
-fn protobuf_list(list: &List, kind: &GroupVersionKind) -> Result<Vec<u8>, Status> {
-    let item = type_of(kind)?;
+fn protobuf_list(list: List, kind: &GroupVersionKind, kept: &Kept) -> Result<Parts, Status> {
     let list_kind = GroupVersionKind { kind: format!("{}List", kind.kind).into(), ..kind.clone() };
-    let items = list.items.iter().map(|object| codec::protobuf::item(object.body(), item));
-    let items: Vec<Vec<u8>> = items.collect::<Result<_, _>>().map_err(Status::internal)?;
-    let message =
-        codec::protobuf::list(&list_meta(list), type_of(&list_kind)?, items.iter().map(Vec::as_slice));
-    Ok(codec::protobuf::envelope(&kind.api_version(), &list_kind.kind, &message))
+    let (item, ty) = (type_of(kind)?, type_of(&list_kind)?);
+    let items = list.items.iter().map(|object| kept.message(object, item));
+    let items: Vec<Bytes> = items.collect::<Result<_, _>>().map_err(Status::internal)?;
+    let lengths = items.iter().map(Bytes::len);
+    let head = protobuf::list_head(&kind.api_version(), &list_kind.kind, &list_meta(&list), ty, lengths);
+    let before_item = |_, length, out: &mut Vec<u8>| protobuf::before_item(length, out);
+    Ok(Parts { head, items, before_item, end: protobuf::LIST_END })
 }
 
 /// An object as protobuf in its envelope.
-pub fn protobuf(body: &[u8], kind: &GroupVersionKind) -> Result<Vec<u8>, Status> {
-    let message = codec::protobuf::item(body, type_of(kind)?).map_err(Status::internal)?;
-    Ok(codec::protobuf::envelope(&kind.api_version(), &kind.kind, &message))
+pub fn enveloped(object: &Object, kind: &GroupVersionKind, kept: &Kept) -> Result<Vec<u8>, Status> {
+    let message = kept.message(object, type_of(kind)?).map_err(Status::internal)?;
+    Ok(protobuf::envelope(&kind.api_version(), &kind.kind, &message))
 }
 
 /// The type of a kind.
@@ -210,7 +215,12 @@ fn list_meta(list: &List) -> Value {
 }
 
 /// An object in an encoding, with its type.
-pub fn encode(object: &Object, kind: &GroupVersionKind, media: Media) -> Result<Bytes, Status> {
+fn encode(
+    object: &Object,
+    kind: &GroupVersionKind,
+    media: Media,
+    kept: &Kept,
+) -> Result<Bytes, Status> {
     match media {
         Media::Json => {
             let mut body = BytesMut::from(typed(kind, object.body()).as_ref());
@@ -218,7 +228,7 @@ pub fn encode(object: &Object, kind: &GroupVersionKind, media: Media) -> Result<
             Ok(body.freeze())
         }
         Media::Yaml => yaml(&typed(kind, object.body())),
-        Media::Protobuf => protobuf(object.body(), kind).map(Bytes::from),
+        Media::Protobuf => enveloped(object, kind, kept).map(Bytes::from),
     }
 }
 
@@ -253,16 +263,59 @@ fn reencode(json: Vec<u8>, media: Media) -> Result<Bytes, Status> {
 }
 
 fn compressed(code: StatusCode, body: Bytes, accepted: &Accepted) -> Response {
-    if !accepted.gzip || body.len() < GZIP_BYTES_MIN {
-        return bytes(code, media_type(accepted.media), body);
+    if accepted.gzip && body.len() >= GZIP_BYTES_MIN {
+        if let Ok(response) = gzipped(code, [body.clone()], accepted) {
+            return response;
+        }
     }
+    bytes(code, media_type(accepted.media), body)
+}
+
+/// An answer of these chunks, compressed.
+fn gzipped(
+    code: StatusCode,
+    chunks: impl IntoIterator<Item = Bytes>,
+    accepted: &Accepted,
+) -> Result<Response, Status> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let done = std::io::Write::write_all(&mut encoder, &body).and_then(|()| encoder.finish());
-    let Ok(small) = done else { return bytes(code, media_type(accepted.media), body) };
+    let mut chunks = chunks.into_iter();
+    let written = chunks.try_for_each(|chunk| std::io::Write::write_all(&mut encoder, &chunk));
+    let small = written.and_then(|()| encoder.finish()).map_err(Status::internal)?;
     let mut response = bytes(code, media_type(accepted.media), small);
     response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-    response
+    Ok(response)
+}
+
+// === impl Parts ===
+
+impl Parts {
+    /// How long it is, but for what stands between items.
+    fn bytes(&self) -> usize {
+        self.head.len() + self.items.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// The list in chunks of about [`CHUNK_BYTES`], each made when it is asked for.
+    fn chunks(self) -> impl Iterator<Item = Bytes> + Send {
+        let Parts { head, items, before_item, end } = self;
+        let (mut chunk, mut items) = (Some(head), items.into_iter().enumerate().peekable());
+        std::iter::from_fn(move || {
+            let mut out = chunk.take()?;
+            loop {
+                let Some((index, item)) = items.peek() else {
+                    out.extend_from_slice(end);
+                    return Some(out.into());
+                };
+                if out.len() + BEFORE_ITEM_BYTES + item.len() > CHUNK_BYTES && !out.is_empty() {
+                    chunk = Some(Vec::with_capacity(CHUNK_BYTES.max(item.len() + BEFORE_ITEM_BYTES + end.len())));
+                    return Some(out.into());
+                }
+                before_item(*index, item.len(), &mut out);
+                out.extend_from_slice(item);
+                items.next();
+            }
+        })
+    }
 }
 
 /// Adds what the client should know (RFC 7234 warnings, KEP-1693).

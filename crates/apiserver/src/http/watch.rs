@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use decapod_api::meta::GroupVersionKind;
-use decapod_api::{Object, Revision, Status, codec};
+use decapod_api::{Object, Revision, codec};
 use decapod_client::{Watch, WatchEvent};
 use decapod_sys::Env;
 use futures::StreamExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
+use super::kept::Kept;
 use super::negotiate::{Accepted, Form};
 use super::respond::{self, streamed};
 use super::{Chunks, Response};
@@ -22,6 +23,7 @@ struct Framer {
     kind: GroupVersionKind,
     accepted: Accepted,
     table: table::Request,
+    kept: Kept,
     /// Whether the columns of a table have been sent: the first row brings them.
     headed: bool,
 }
@@ -33,6 +35,7 @@ pub fn response(
     kind: GroupVersionKind,
     accepted: Accepted,
     table: table::Request,
+    kept: Kept,
     timeout: Duration,
 ) -> Response {
     let content_type = match accepted.media {
@@ -40,12 +43,15 @@ pub fn response(
         Media::Yaml => "application/yaml",
         Media::Json => "application/json",
     };
-    let mut framer = Framer { env, kind, accepted, table, headed: false };
+    let mut framer = Framer { env, kind, accepted, table, kept, headed: false };
     // What is ready together is sent together.
     let deadline = Box::pin(tokio::time::sleep(timeout));
     let frames = watch.ready_chunks(64).take_until(deadline).map(move |events| {
         let frames: Vec<Bytes> = events.iter().filter_map(|event| framer.frame(event)).collect();
-        Bytes::from(frames.concat())
+        match <[Bytes; 1]>::try_from(frames) {
+            Ok([frame]) => frame,
+            Err(frames) => Bytes::from(frames.concat()),
+        }
     });
     let chunks: Chunks = frames.filter(|chunk| std::future::ready(!chunk.is_empty())).boxed();
     let mut response = Response::new(streamed(chunks));
@@ -53,65 +59,78 @@ pub fn response(
     response
 }
 
-/// An event as protobuf: its length in four bytes, then the message.
-fn protobuf_frame(name: &str, object: &Object, kind: &GroupVersionKind) -> Result<Bytes, Status> {
-    let message = codec::protobuf::watch_event(name, &respond::protobuf(object.body(), kind)?);
-    let length = u32::try_from(message.len()).map_err(Status::internal)?.to_be_bytes();
-    Ok(Bytes::from([&length[..], &message].concat()))
-}
+// === impl Framer ===
 
 impl Framer {
     fn frame(&mut self, event: &WatchEvent) -> Option<Bytes> {
-        let (name, object) = match event {
-            WatchEvent::Added(object) => ("ADDED", self.show(object)),
-            WatchEvent::Modified(object) => ("MODIFIED", self.show(object)),
-            WatchEvent::Deleted(object) => ("DELETED", self.show(object)),
+        match event {
+            WatchEvent::Added(object) => self.shown("ADDED", object),
+            WatchEvent::Modified(object) => self.shown("MODIFIED", object),
+            WatchEvent::Deleted(object) => self.shown("DELETED", object),
             WatchEvent::Bookmark { revision, initial_events_end } => {
-                ("BOOKMARK", self.bookmark(*revision, *initial_events_end))
+                let object = self.bookmark(*revision, *initial_events_end);
+                self.framed("BOOKMARK", &self.shown_as(), &object)
             }
             WatchEvent::Error(status) => {
                 let body = serde_json::to_vec(status).unwrap_or_default();
-                ("ERROR", Some((GroupVersionKind::new("", "v1", "Status"), Object::new(body.into(), 0))))
-            }
-        };
-        let (kind, object) = object?;
-        match self.accepted.media {
-            Media::Protobuf => protobuf_frame(name, &object, &kind).ok(),
-            _ => {
-                let body = respond::typed(&kind, object.body());
-                let head = [b"{\"type\":\"", name.as_bytes(), b"\",\"object\":"].concat();
-                Some(Bytes::from([&head[..], &body, b"}\n"].concat()))
+                let kind = GroupVersionKind::new("", "v1", "Status");
+                self.framed("ERROR", &kind, &Object::new(body.into(), 0))
             }
         }
     }
 
-    /// The object in the form asked for.
-    fn show(&mut self, object: &Object) -> Option<(GroupVersionKind, Object)> {
+    /// The frame of an object; all who watch it in one form share it. But a row of a table tells the age.
+    fn shown(&mut self, event: &'static str, object: &Object) -> Option<Bytes> {
+        if let Form::Table(version) = self.accepted.form.clone() {
+            let row = self.row(object, &version);
+            return self.framed(event, &self.shown_as(), &row);
+        }
+        self.kept.frame(object, event, &self.accepted, &self.kind, || match &self.accepted.form {
+            Form::PartialObject(_) => self.framed(event, &self.shown_as(), &respond::partial(object)),
+            _ => self.framed(event, &self.kind, object),
+        })
+    }
+
+    /// An event on the wire. As protobuf: its length in four bytes, then the message.
+    fn framed(&self, name: &str, kind: &GroupVersionKind, object: &Object) -> Option<Bytes> {
+        if self.accepted.media == Media::Protobuf {
+            let object = respond::enveloped(object, kind, &self.kept).ok()?;
+            let message = codec::protobuf::watch_event(name, &object);
+            let length = u32::try_from(message.len()).ok()?.to_be_bytes();
+            return Some(Bytes::from([&length[..], &message].concat()));
+        }
+        let head = format!("{{\"type\":\"{name}\",\"object\":");
+        let body = respond::typed(kind, object.body());
+        Some(Bytes::from([head.as_bytes(), &body, b"}\n"].concat()))
+    }
+
+    /// The kind as which objects are shown.
+    fn shown_as(&self) -> GroupVersionKind {
         match &self.accepted.form {
-            Form::Object => Some((self.kind.clone(), object.clone())),
+            Form::Object => self.kind.clone(),
             Form::PartialObject(version) => {
-                let kind = GroupVersionKind::new("meta.k8s.io", version.clone(), "PartialObjectMetadata");
-                Some((kind, respond::partial(object)))
+                GroupVersionKind::new("meta.k8s.io", version.clone(), "PartialObjectMetadata")
             }
-            Form::Table(version) => {
-                let kind = GroupVersionKind::new("meta.k8s.io", version.clone(), "Table");
-                let mut request = table::Request { now: self.env.now(), ..self.table.clone() };
-                request.headless |= std::mem::replace(&mut self.headed, true);
-                let meta = table::Meta::of_object(object);
-                let text =
-                    table::render_body(&self.kind, std::slice::from_ref(object), &request, &meta, version);
-                Some((kind, Object::new(text.into(), object.revision())))
-            }
+            Form::Table(version) => GroupVersionKind::new("meta.k8s.io", version.clone(), "Table"),
         }
     }
 
-    fn bookmark(&self, revision: Revision, initial_events_end: bool) -> Option<(GroupVersionKind, Object)> {
+    /// A row of a table.
+    fn row(&mut self, object: &Object, version: &str) -> Object {
+        let mut request = table::Request { now: self.env.now(), ..self.table.clone() };
+        request.headless |= std::mem::replace(&mut self.headed, true);
+        let meta = table::Meta::of_object(object);
+        let text = table::render_body(&self.kind, std::slice::from_ref(object), &request, &meta, version);
+        Object::new(text.into(), object.revision())
+    }
+
+    fn bookmark(&self, revision: Revision, initial_events_end: bool) -> Object {
         let annotations = match initial_events_end {
             true => ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}",
             false => "",
         };
-        let body = match self.kind.kind.as_ref() {
-            _ if matches!(self.accepted.form, Form::Table(_)) => {
+        let body = match self.accepted.form {
+            Form::Table(_) => {
                 format!(
                     "{{\"metadata\":{{\"resourceVersion\":\"{revision}\"}},\"columnDefinitions\":null,\"rows\":null}}"
                 )
@@ -120,13 +139,6 @@ impl Framer {
                 "{{\"metadata\":{{\"resourceVersion\":\"{revision}\",\"creationTimestamp\":null{annotations}}}}}"
             ),
         };
-        let kind = match &self.accepted.form {
-            Form::Object => self.kind.clone(),
-            Form::PartialObject(version) => {
-                GroupVersionKind::new("meta.k8s.io", version.clone(), "PartialObjectMetadata")
-            }
-            Form::Table(version) => GroupVersionKind::new("meta.k8s.io", version.clone(), "Table"),
-        };
-        Some((kind, Object::new(body.into(), revision)))
+        Object::new(body.into(), revision)
     }
 }

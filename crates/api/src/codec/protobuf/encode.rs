@@ -1,7 +1,8 @@
 //! Draft to message. What gogo-proto writes: every field that is no pointer, zero or not; lists and maps item by
 //! item, maps sorted by key.
 
-use super::wire::Writer;
+use super::open_with;
+use super::wire::{Writer, varint_bytes};
 use crate::codec::slots::slotted;
 use crate::codec::{DecodeError, FieldValidation, base64, json, time};
 use crate::schema::{Field, MemberOf, SchemaOr, Shape, Type, TypeId, TypeRef};
@@ -19,23 +20,40 @@ pub fn item(body: &[u8], ty: TypeRef) -> Result<Vec<u8>, DecodeError> {
     Ok(encode(&json::decode(body, ty, FieldValidation::Ignore)?.draft, ty))
 }
 
-/// The message of a list of type `ty` (such as `PodList`) with this `metadata` and the messages of its items.
-pub fn list<'a, I>(metadata: &Value, ty: TypeRef, items: I) -> Vec<u8>
-where
-    I: IntoIterator<Item = &'a [u8]>,
-    I::IntoIter: DoubleEndedIterator + Clone,
-{
-    let items = items.into_iter();
-    let bytes: usize = items.clone().map(|item| item.len() + 11).sum();
-    let mut encoder = Encoder { root: ty, out: Writer::with_capacity(bytes + 256) };
-    for item in items.rev() {
-        encoder.out.bytes(2, item);
-    }
+/// An enveloped list of type `ty` (such as `PodList`) up to its first item, when its items' messages are of these
+/// lengths. They follow, each after [`before_item`], and then [`LIST_END`].
+pub fn list_head(
+    api_version: &str,
+    kind: &str,
+    metadata: &Value,
+    ty: TypeRef,
+    lengths: impl Iterator<Item = usize>,
+) -> Vec<u8> {
+    let items: usize = lengths.map(|length| 1 + varint_bytes(length as u64) + length).sum();
+    let mut encoder = Encoder { root: ty, out: Writer::with_capacity(256) };
     if let Some(field) = ty.field("metadata") {
         encoder.field(field, Some(metadata));
     }
-    encoder.out.finish()
+    let mut out = encoder.out;
+    out.raw_varint((out.len() + items) as u64);
+    out.tag(2, 2);
+    open_with(&mut out, api_version, kind);
+    out.finish()
 }
+
+/// Writes what stands in front of an item of a list: its number, 2 in every list, and its length.
+pub fn before_item(length: usize, out: &mut Vec<u8>) {
+    out.push(2 << 3 | 2);
+    let mut rest = length;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+/// What stands after the last item of a list: that its content is neither encoded nor of another type.
+pub const LIST_END: &[u8] = &[3 << 3 | 2, 0, 4 << 3 | 2, 0];
 
 struct Encoder<'s> {
     root: TypeRef<'s>,

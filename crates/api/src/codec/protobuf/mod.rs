@@ -5,7 +5,7 @@ mod decode;
 mod encode;
 mod wire;
 
-pub use encode::{encode, item, list};
+pub use encode::{LIST_END, before_item, encode, item, list_head};
 
 use super::{DecodeError, Decoded, TypeMeta};
 use crate::schema::TypeRef;
@@ -89,12 +89,17 @@ pub fn envelope(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
     out.bytes(4, b"");
     out.bytes(3, b"");
     out.bytes(2, message);
+    open_with(&mut out, api_version, kind);
+    out.finish()
+}
+
+/// What an envelope begins with.
+fn open_with(out: &mut Writer, api_version: &str, kind: &str) {
     let end = out.len();
     out.bytes(2, kind.as_bytes());
     out.bytes(1, api_version.as_bytes());
     out.close(1, end);
     out.prepend(MAGIC);
-    out.finish()
 }
 
 /// The message of a watch event about an enveloped object; the 4-byte frame length is the server's.

@@ -61,8 +61,14 @@ fn lists_are_made_of_the_messages_of_their_items() {
         pods,
     );
     let items: Vec<Vec<u8>> = whole.list_at(&["items"]).iter().map(|item| encode(item, pod)).collect();
-    let joined = list(whole.get("metadata").unwrap(), pods, items.iter().map(Vec::as_slice));
-    assert_eq!(hex(&joined), hex(&encode(&whole, pods)));
+    let lengths = items.iter().map(Vec::len);
+    let mut joined = list_head("v1", "PodList", whole.get("metadata").unwrap(), pods, lengths);
+    for item in &items {
+        before_item(item.len(), &mut joined);
+        joined.extend_from_slice(item);
+    }
+    joined.extend_from_slice(LIST_END);
+    assert_eq!(hex(&joined), hex(&envelope("v1", "PodList", &encode(&whole, pods))));
     let body = json::encode(&whole.list_at(&["items"])[0], pod).bytes;
     assert_eq!(item(&body, pod).unwrap(), items[0]);
 }

@@ -26,6 +26,11 @@ pub(super) struct Writer {
     at: usize,
 }
 
+/// How many bytes the varint of `value` has.
+pub(super) fn varint_bytes(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
 /// Text that may hold bytes which are none.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     text::of_bytes(bytes)
@@ -144,7 +149,7 @@ impl Writer {
         self.prepend(&bytes[..=length]);
     }
 
-    fn tag(&mut self, number: u32, wire: u64) {
+    pub(super) fn tag(&mut self, number: u32, wire: u64) {
         self.raw_varint(u64::from(number) << 3 | wire);
     }
 
