@@ -8,52 +8,24 @@
 # without DNS, on the same containerd, which is counted on neither side. The peer has no pod network, so pods start on
 # the host's network on both; ours also start on their own. Certificates and kubeconfigs are there before the peer starts.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-upstream=$root/conformance/upstream
-source "$upstream/lib.sh"
-
-order='decapod upstream upstream decapod' profile=release results= idle=20 count=15
+order='decapod upstream upstream decapod' profile=release results= idle=20 pods=15
 while (($#)); do
 	case $1 in
-	--full) idle=300 count=50 ;;
+	--full) idle=300 pods=50 ;;
 	--results) results=$2 && shift ;;
 	--profile) profile=$2 && shift ;;
 	--order) order=$2 && shift ;;
-	*) fail "unknown argument $1" ;;
+	*) echo "node.sh: unknown argument $1" >&2 && exit 1 ;;
 	esac
 	shift
 done
-say() { printf '%s\n' "$*" >&2; }
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 image=registry.k8s.io/e2e-test-images/busybox:1.37.0-1
-port=$((20000 + RANDOM % 10000))
-
-say "building (profile $profile)"
-cargo build --quiet --manifest-path "$root/Cargo.toml" --profile "$profile" -p decapod -p decapod-bench
-target=$(cargo metadata --manifest-path "$root/Cargo.toml" --format-version 1 --no-deps | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
-[[ $profile == dev ]] && built=$target/debug || built=$target/$profile
-# A containerd's socket has to have a short path.
-work=$(mktemp -d "${TMPDIR:-/tmp}/db.XXXXXX")
-results=${results:-$work/results}
-"$upstream/build.sh" --links "$work/bin" kubectl kube-controller-manager kube-scheduler kubelet kube-proxy etcd kube-apiserver >/dev/null
+build kube-controller-manager kube-scheduler kubelet kube-proxy
 archive=$("$root/conformance/images/build.sh" busybox | grep 'busybox-1[.]37' | head -n 1)
 pause=$("$root/conformance/images/build.sh" pause | head -n 1)
 runtime=$("$root/scripts/runtime.sh" 2>/dev/null)
-dir=
 
-finish() {
-	local code=$?
-	set +e
-	[[ -z $dir ]] || end
-	((code == 0)) || { say "failed; the logs are in $work" && exit "$code"; }
-	rm -rf "$work"
-}
-trap finish EXIT
-
-bench() { "$built/decapod-bench" "$1" --side "$side" --pids "$dir/pids" --results "$results" "${@:2}"; }
-note() { # row, figure, unit, value
-	printf '%s\t%s\t%s\t%s\t%s\n' "$side" "$@" >>"$results"
-	say "  $side: $*"
-}
 milliseconds() { echo $((($(date +%s%N) - $1) / 1000000)); }
 now() { date +%s%N; }
 
@@ -160,11 +132,13 @@ end_upstream() {
 
 # === the two sides ===
 
-end() { "end_$side" && dir=; }
+end() { "end_$side"; }
 
 life() {
-	dir=$work/$1
-	mkdir -p "$dir"
+	((count > 2)) || case $side in
+	decapod) note binary size MB "$(awk -v b="$(stat -c %s "$built/decapod")" 'BEGIN { print b / 1e6 }')" ;;
+	upstream) note binary size MB "$(stat -L -c %s "$work"/bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubelet,kube-proxy} | awk '{ all += $1 } END { print all / 1e6 }')" ;;
+	esac
 	"begin_$side"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj /O=system:masters/CN=bench \
 		-CA "$pki/ca.crt" -CAkey "$pki/ca.key" -addext basicConstraints=critical,CA:FALSE \
@@ -172,20 +146,10 @@ life() {
 	bench idle --row "node at rest, no runtime" --seconds "$idle"
 	pods "pod start, host network" --host-network
 	[[ $side == upstream ]] || pods "pod start, own network"
-	end
 }
 pods() { # row, further arguments
-	bench pod-start --port "$port" --cert "$dir/bench.crt" --key "$dir/bench.key" --image "$image" --count "$count" --row "$@"
+	bench pod-start --port "$port" --cert "$dir/bench.crt" --key "$dir/bench.key" --image "$image" --count "$pods" --row "$@"
 }
 
-at=0 all=$(wc -w <<<"$order")
-for side in $order; do
-	at=$((at + 1))
-	say "[$at/$all] $side, $SECONDS s"
-	((at > 2)) || case $side in
-	decapod) note binary size MB "$(awk -v b="$(stat -c %s "$built/decapod")" 'BEGIN { print b / 1e6 }')" ;;
-	upstream) note binary size MB "$(stat -L -c %s "$work"/bin/{etcd,kube-apiserver,kube-controller-manager,kube-scheduler,kubelet,kube-proxy} | awk '{ all += $1 } END { print all / 1e6 }')" ;;
-	esac
-	life "$at"
-done
-"$built/decapod-bench" table "$results"
+take_turns
+table

@@ -9,10 +9,6 @@
 # Without --full it takes about five minutes. Every figure goes to the results file as it is measured; `decapod-bench
 # table FILE` prints them again.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-upstream=$root/conformance/upstream
-source "$upstream/lib.sh"
-
 order='decapod upstream upstream decapod' profile=release results= rows=
 seconds=3 idle=10 objects=5000 more=0 rate=50
 while (($#)); do
@@ -27,74 +23,15 @@ while (($#)); do
 	--objects) objects=$2 && shift ;;
 	--rate) rate=$2 && shift ;;
 	--rows) rows=$2 && shift ;;
-	*) fail "unknown argument $1" ;;
+	*) echo "run.sh: unknown argument $1" >&2 && exit 1 ;;
 	esac
 	shift
 done
 
-# Plugins that are on in upstream's server and not in ours; upstream is spared them.
-unlike=PodSecurity,CertificateApproval,CertificateSigning,CertificateSubjectRestriction,ClusterTrustBundleAttest
-unlike+=,PodTopologyLabels,MutatingAdmissionPolicy,MutatingAdmissionWebhook,ValidatingAdmissionPolicy
-unlike+=,ValidatingAdmissionWebhook,ResourceQuota
-port=$((20000 + RANDOM % 10000))
-
-say() { printf '%s\n' "$*" >&2; }
-
-# === preparing ===
-
-say "building (profile $profile)"
-cargo build --quiet --manifest-path "$root/Cargo.toml" --profile "$profile" -p decapod -p decapod-bench
-target=$(cargo metadata --manifest-path "$root/Cargo.toml" --format-version 1 --no-deps | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
-[[ $profile == dev ]] && built=$target/debug || built=$target/$profile
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+client_cores=1
+build
 (cd "$root/bench/clientgo" && CGO_ENABLED=0 GOWORK=off go build -trimpath -o "$target/bench-clientgo" .)
-{ read -r kubectl && read -r apiserver && read -r etcd; } < <("$upstream/build.sh" kubectl kube-apiserver etcd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/decapod-bench.XXXXXX")
-results=${results:-$work/results}
-[[ $(stat -f -c %T "$work") != tmpfs ]] || say "warning: $work is in memory; set TMPDIR to a folder on a disk"
-dir=
-finish() {
-	local code=$?
-	[[ -z $dir ]] || stop_all
-	((code == 0)) || { say "failed; the logs are in $work" && exit "$code"; }
-	rm -rf "$work"
-}
-trap finish EXIT
-
-bench() { # command, arguments
-	taskset -c 1 "$built/decapod-bench" "$1" --side "$side" --pids "$dir/pids" --results "${into:-$results}" "${@:2}"
-}
-
-# === a server ===
-
-begin() { # row, cores
-	case $side in
-	decapod)
-		dir=$dir start decapod taskset -c "$2" "$built/decapod" apiserver --data-dir "$dir" --port "$port" --bind-address 127.0.0.1
-		;;
-	upstream)
-		taskset -c "$2" "$upstream/run-apiserver.sh" --no-wait "$dir" "$port" --disable-admission-plugins "$unlike" \
-			--enable-priority-and-fairness=false --max-requests-inflight=4000 --max-mutating-requests-inflight=4000
-		;;
-	esac
-	if [[ -n $1 ]]; then bench ready --port "$port" --row "$1"; else into=/dev/null bench ready --port "$port" --row start; fi
-}
-
-admin() { "$kubectl" --kubeconfig "$dir/admin.kubeconfig" "$@" >/dev/null; }
-
-# A user with all rights by RBAC, and where its pods are.
-prepare() {
-	local pki=$dir/pki
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj /CN=bench -CA "$pki/ca.crt" \
-		-CAkey "$pki/ca.key" -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=clientAuth \
-		-keyout "$dir/bench.key" -out "$dir/bench.crt" 2>>"$dir/openssl.log"
-	await 10 admin get --raw /readyz
-	admin create clusterrolebinding bench --clusterrole=cluster-admin --user=bench
-	local namespace
-	for namespace in bench bench-more; do
-		admin create namespace "$namespace"
-		admin create serviceaccount default -n "$namespace"
-	done
-}
 
 load() { # further arguments
 	bench requests --port "$port" --cert "$dir/bench.crt" --key "$dir/bench.key" --seconds "$seconds" \
@@ -110,8 +47,6 @@ clientgo() {
 # === the two sides ===
 
 life() { # one life of one side: what it is asked, in order
-	dir=$work/$side-$1
-	mkdir -p "$dir"
 	if [[ -z $rows ]]; then
 		begin "start, first boot" 0,1
 		stop_all
@@ -123,13 +58,9 @@ life() { # one life of one side: what it is asked, in order
 	[[ -n $rows ]] || clientgo
 	[[ -n $rows ]] || bench idle --row "at rest after all this" --seconds 5
 	[[ $side != decapod ]] || admin_list >"$work/list.json"
+	[[ -z $rows ]] || return 0
 	stop_all
-	if [[ -z $rows ]]; then
-		begin "start with $((objects + more)) pods" 0,1
-		stop_all
-	fi
-	dir=
-	rm -rf "$work/$side-$1"
+	begin "start with $((objects + more)) pods" 0,1
 }
 admin_list() { "$kubectl" --kubeconfig "$dir/admin.kubeconfig" get --raw /api/v1/namespaces/bench/pods; }
 
@@ -146,14 +77,6 @@ copied() {
 	dir=
 }
 
-say "$(nproc) cores, $(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo); Linux $(uname -r); $(stat -f -c %T "$work")"
-say "decapod $("$built/decapod" version | awk '{ print $2; exit }') beside ${apiserver##*/}, ${etcd##*/}; load $(cut -d' ' -f1-3 /proc/loadavg)"
-count=0 all=$(wc -w <<<"$order")
-for side in $order; do
-	count=$((count + 1))
-	say "[$count/$all] $side, $SECONDS s"
-	life "$count"
-done
+take_turns
 [[ ! -s $work/list.json || -n $rows ]] || copied
-"$built/decapod-bench" table "$results"
-say "$SECONDS s"
+table

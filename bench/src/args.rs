@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args as Arguments, Parser, Subcommand};
@@ -26,6 +27,12 @@ pub enum Command {
     Requests(Requests),
     /// Start pods on a node
     PodStart(PodStart),
+    /// Create nodes, and pods that a scheduler binds
+    Bound(Bound),
+    /// Create services
+    MakeServices(MakeServices),
+    /// Wait until a service proxy leads to them, and change some
+    SyncServices(SyncServices),
     /// Serve FILE over TLS as fast as memory can be copied: what a list is held against
     Copy(Copy),
     /// Put the figures of both sides together
@@ -144,6 +151,100 @@ pub struct PodStart {
     /// How many pods, one after the other
     #[arg(long, default_value_t = 15)]
     pub count: usize,
+}
+
+/// What pods ask of a scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// Resources.
+    Plain,
+    /// To be spread over zones.
+    Spread,
+    /// To be on no node with another one.
+    Apart,
+    /// To be in one zone with the others.
+    Together,
+}
+
+/// Arguments of `bound`.
+#[derive(Arguments)]
+pub struct Bound {
+    #[command(flatten)]
+    pub place: Place,
+    /// The port
+    #[arg(long)]
+    pub port: u16,
+    /// The client's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub cert: PathBuf,
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// How many nodes
+    #[arg(long, default_value_t = 5000)]
+    pub nodes: u64,
+    /// How many plain pods
+    #[arg(long, default_value_t = 2000)]
+    pub pods: u64,
+    /// How many of each other shape
+    #[arg(long, default_value_t = 500)]
+    pub slow_pods: u64,
+    /// Which shapes, in order
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain,spread,apart,together")]
+    pub shapes: Vec<Shape>,
+    /// Clients that create pods at once
+    #[arg(long, default_value_t = 32)]
+    pub clients: usize,
+}
+
+/// Arguments of `make-services`.
+#[derive(Arguments)]
+pub struct MakeServices {
+    #[command(flatten)]
+    pub place: Place,
+    /// The port
+    #[arg(long)]
+    pub port: u16,
+    /// The client's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub cert: PathBuf,
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// How many
+    #[arg(long, default_value_t = 10_000)]
+    pub count: u64,
+    /// Endpoints of each
+    #[arg(long, default_value_t = 2)]
+    pub endpoints: u64,
+    /// The address that some of them lead to
+    #[arg(long)]
+    pub address: Ipv4Addr,
+}
+
+/// Arguments of `sync-services`; the processes are the proxy's.
+#[derive(Arguments)]
+pub struct SyncServices {
+    #[command(flatten)]
+    pub place: Place,
+    /// The API server's port
+    #[arg(long)]
+    pub port: u16,
+    /// The client's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub cert: PathBuf,
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// How many there are
+    #[arg(long, default_value_t = 10_000)]
+    pub count: u64,
+    /// The address that some of them lead to
+    #[arg(long)]
+    pub address: Ipv4Addr,
+    /// How many changes
+    #[arg(long, default_value_t = 5)]
+    pub changes: usize,
 }
 
 /// Arguments of `copy`.

@@ -1,8 +1,10 @@
 //! The rows of the table, and what each measures.
 
+pub mod bound;
 pub mod idle;
 pub mod pod_start;
 pub mod ready;
+pub mod services;
 
 mod simple;
 mod watch;

@@ -3,6 +3,7 @@
 
 use decapod_api::{Status, Value};
 use decapod_client::{Options, Request, Verb};
+use futures::future;
 
 use crate::identity::{MASTERS, User};
 use crate::registry::{Context, Lookup, Media, Target};
@@ -19,12 +20,11 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 /// Makes what is missing, restores RBAC objects that are to be kept current, and sets up the `kubernetes` service.
 pub async fn reconcile(server: &Server) -> Result<(), Status> {
     let context = Context::new(User::new("system:apiserver", &[MASTERS]), "kube-apiserver");
-    for line in OBJECTS.lines().filter(|line| !line.starts_with('#')) {
-        let mut parts = line.splitn(3, ' ');
-        let (group, plural) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let group = if group == "core" { "" } else { group };
-        let object = parts.next().unwrap_or_default();
-        ensure(server, &context, group, plural, object).await?;
+    let objects: Vec<[&str; 3]> = OBJECTS.lines().filter(|line| !line.starts_with('#')).map(parts).collect();
+    // Those of one resource do not need one another: at once, so that they are made durable together.
+    for some in objects.chunk_by(|[group, plural, _], [next_group, next_plural, _]| (group, plural) == (next_group, next_plural)) {
+        let ensure = |[group, plural, object]: [_; 3]| ensure(server, &context, group, plural, object);
+        future::try_join_all(some.iter().copied().map(ensure)).await?;
     }
     aggregate(server, &context).await?;
     for object in service_objects(server) {
@@ -32,6 +32,13 @@ pub async fn reconcile(server: &Server) -> Result<(), Status> {
         ensure(server, &context, group, plural, &serde_json::to_string(&object).unwrap_or_default()).await?;
     }
     Ok(())
+}
+
+/// Group, plural and JSON of a line.
+fn parts(line: &str) -> [&str; 3] {
+    let mut parts = line.splitn(3, ' ');
+    let [group, plural, object] = [(); 3].map(|()| parts.next().unwrap_or_default());
+    [if group == "core" { "" } else { group }, plural, object]
 }
 
 async fn ensure(

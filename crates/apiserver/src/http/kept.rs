@@ -38,26 +38,29 @@ impl Kept {
         self.messages.of(object, key, || codec::protobuf::item(object.body(), ty).map(Bytes::from))
     }
 
-    /// The frame of an event about `object`, which is of `kind` and shown in the form of `accepted`.
+    /// The frame of an event about `object`, of the form that [`form`] gave.
     pub fn frame(
         &self,
         object: &Object,
+        form: Key,
         event: &'static str,
-        accepted: &Accepted,
-        kind: &GroupVersionKind,
         make: impl FnOnce() -> Option<Bytes>,
     ) -> Option<Bytes> {
-        let form = match &accepted.form {
-            Form::Object => 1,
-            Form::PartialObject(version) if version == "v1" => 2,
-            Form::PartialObject(_) => 3,
-            Form::Table(_) => return make(),
-        };
-        let Some(ty) = Schema::builtin().type_of(kind) else { return make() };
-        let media = u32::from(accepted.media == Media::Protobuf);
         // Events are told apart by their first letter.
         let event = event.bytes().next().map_or(0, u32::from);
-        let key = Key { number: form << 16 | media << 8 | event, ty: ty.id() };
-        self.frames.of(object, key, || make().ok_or(())).ok()
+        let form = Key { number: form.number | event, ..form };
+        self.frames.of(object, form, || make().ok_or(())).ok()
     }
+}
+
+/// In which form a watch shows objects of `kind`; none for tables, whose cells tell the age.
+pub fn form(accepted: &Accepted, kind: &GroupVersionKind) -> Option<Key> {
+    let form = match &accepted.form {
+        Form::Object => 1,
+        Form::PartialObject(version) if version == "v1" => 2,
+        Form::PartialObject(_) => 3,
+        Form::Table(_) => return None,
+    };
+    let media = u32::from(accepted.media == Media::Protobuf);
+    Some(Key { number: form << 16 | media << 8, ty: Schema::builtin().type_of(kind)?.id() })
 }

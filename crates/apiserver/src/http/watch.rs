@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use decapod_api::meta::GroupVersionKind;
-use decapod_api::{Object, Revision, codec};
+use decapod_api::{Object, Revision, codec, encodings};
 use decapod_client::{Watch, WatchEvent};
 use decapod_sys::Env;
 use futures::StreamExt;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-use super::kept::Kept;
+use super::kept::{self, Kept};
 use super::negotiate::{Accepted, Form};
 use super::respond::{self, streamed};
 use super::{Chunks, Response};
@@ -24,6 +24,8 @@ struct Framer {
     accepted: Accepted,
     table: table::Request,
     kept: Kept,
+    /// What its frames are kept as.
+    form: Option<encodings::Form>,
     /// Whether the columns of a table have been sent: the first row brings them.
     headed: bool,
 }
@@ -43,7 +45,8 @@ pub fn response(
         Media::Yaml => "application/yaml",
         Media::Json => "application/json",
     };
-    let mut framer = Framer { env, kind, accepted, table, kept, headed: false };
+    let form = kept::form(&accepted, &kind);
+    let mut framer = Framer { env, kind, accepted, table, kept, form, headed: false };
     // What is ready together is sent together.
     let deadline = Box::pin(tokio::time::sleep(timeout));
     let frames = watch.ready_chunks(64).take_until(deadline).map(move |events| {
@@ -79,16 +82,20 @@ impl Framer {
         }
     }
 
-    /// The frame of an object; all who watch it in one form share it. But a row of a table tells the age.
+    /// The frame of an object; all who watch it in one form share it.
     fn shown(&mut self, event: &'static str, object: &Object) -> Option<Bytes> {
         if let Form::Table(version) = self.accepted.form.clone() {
             let row = self.row(object, &version);
             return self.framed(event, &self.shown_as(), &row);
         }
-        self.kept.frame(object, event, &self.accepted, &self.kind, || match &self.accepted.form {
+        let make = || match &self.accepted.form {
             Form::PartialObject(_) => self.framed(event, &self.shown_as(), &respond::partial(object)),
             _ => self.framed(event, &self.kind, object),
-        })
+        };
+        match self.form {
+            Some(form) => self.kept.frame(object, form, event, make),
+            None => make(),
+        }
     }
 
     /// An event on the wire. As protobuf: its length in four bytes, then the message.
