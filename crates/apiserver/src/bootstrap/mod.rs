@@ -22,7 +22,9 @@ pub async fn reconcile(server: &Server) -> Result<(), Status> {
     let context = Context::new(User::new("system:apiserver", &[MASTERS]), "kube-apiserver");
     let objects: Vec<[&str; 3]> = OBJECTS.lines().filter(|line| !line.starts_with('#')).map(parts).collect();
     // Those of one resource do not need one another: at once, so that they are made durable together.
-    for some in objects.chunk_by(|[group, plural, _], [next_group, next_plural, _]| (group, plural) == (next_group, next_plural)) {
+    for some in objects.chunk_by(|[group, plural, _], [next_group, next_plural, _]| {
+        (group, plural) == (next_group, next_plural)
+    }) {
         let ensure = |[group, plural, object]: [_; 3]| ensure(server, &context, group, plural, object);
         future::try_join_all(some.iter().copied().map(ensure)).await?;
     }

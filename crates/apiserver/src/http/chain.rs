@@ -229,15 +229,7 @@ async fn resource(
             let spread = server.env().random_below(WATCH_TIMEOUT_MIN_SECONDS);
             let seconds =
                 timeout.filter(|seconds| *seconds > 0).unwrap_or(WATCH_TIMEOUT_MIN_SECONDS + spread);
-            Ok(watch::response(
-                server.env().clone(),
-                events,
-                kind,
-                accepted,
-                table,
-                server.kept.clone(),
-                Duration::from_secs(seconds),
-            ))
+            Ok(watch::response(server, events, kind, accepted, table, Duration::from_secs(seconds)))
         }
     }
 }

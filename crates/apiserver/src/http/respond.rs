@@ -215,12 +215,7 @@ fn list_meta(list: &List) -> Value {
 }
 
 /// An object in an encoding, with its type.
-fn encode(
-    object: &Object,
-    kind: &GroupVersionKind,
-    media: Media,
-    kept: &Kept,
-) -> Result<Bytes, Status> {
+fn encode(object: &Object, kind: &GroupVersionKind, media: Media, kept: &Kept) -> Result<Bytes, Status> {
     match media {
         Media::Json => {
             let mut body = BytesMut::from(typed(kind, object.body()).as_ref());
@@ -263,10 +258,11 @@ fn reencode(json: Vec<u8>, media: Media) -> Result<Bytes, Status> {
 }
 
 fn compressed(code: StatusCode, body: Bytes, accepted: &Accepted) -> Response {
-    if accepted.gzip && body.len() >= GZIP_BYTES_MIN {
-        if let Ok(response) = gzipped(code, [body.clone()], accepted) {
-            return response;
-        }
+    if accepted.gzip
+        && body.len() >= GZIP_BYTES_MIN
+        && let Ok(response) = gzipped(code, [body.clone()], accepted)
+    {
+        return response;
     }
     bytes(code, media_type(accepted.media), body)
 }
@@ -307,7 +303,8 @@ impl Parts {
                     return Some(out.into());
                 };
                 if out.len() + BEFORE_ITEM_BYTES + item.len() > CHUNK_BYTES && !out.is_empty() {
-                    chunk = Some(Vec::with_capacity(CHUNK_BYTES.max(item.len() + BEFORE_ITEM_BYTES + end.len())));
+                    chunk =
+                        Some(Vec::with_capacity(CHUNK_BYTES.max(item.len() + BEFORE_ITEM_BYTES + end.len())));
                     return Some(out.into());
                 }
                 before_item(*index, item.len(), &mut out);

@@ -15,6 +15,7 @@ use super::negotiate::{Accepted, Form};
 use super::respond::{self, streamed};
 use super::{Chunks, Response};
 use crate::registry::Media;
+use crate::server::Server;
 use crate::table;
 
 /// Turns events into the bytes of one watch.
@@ -32,12 +33,11 @@ struct Framer {
 
 /// The answer of a watch: frames until the source, the deadline or the client ends it.
 pub fn response(
-    env: Env,
+    server: &Server,
     watch: Watch,
     kind: GroupVersionKind,
     accepted: Accepted,
     table: table::Request,
-    kept: Kept,
     timeout: Duration,
 ) -> Response {
     let content_type = match accepted.media {
@@ -46,6 +46,7 @@ pub fn response(
         Media::Json => "application/json",
     };
     let form = kept::form(&accepted, &kind);
+    let (env, kept) = (server.env().clone(), server.kept.clone());
     let mut framer = Framer { env, kind, accepted, table, kept, form, headed: false };
     // What is ready together is sent together.
     let deadline = Box::pin(tokio::time::sleep(timeout));

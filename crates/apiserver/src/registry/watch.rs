@@ -1,9 +1,12 @@
 //! watch: changes from a revision on.
 
+use std::pin::Pin;
+
 use decapod_api::{Cause, Object, Revision, Status};
 use decapod_client::{Options, Watch, WatchEvent};
 use decapod_store::{At, Change, Cursor, Event};
 use futures::stream::{self, StreamExt};
+use tokio::time::{Instant, Sleep};
 
 use super::list::{self, Selection};
 use super::{Registry, Target};
@@ -24,7 +27,9 @@ struct Sender {
     target: Target,
     selection: Selection,
     cursor: Cursor,
-    bookmarks: bool,
+    /// When to tell of progress next, if the client wants to know. It runs on while events are sent: setting a timer
+    /// anew for each of them costs more than a bookmark a minute.
+    bookmark: Option<Pin<Box<Sleep>>>,
     /// Up to which revision the client knows that it has everything.
     told: Revision,
 }
@@ -64,7 +69,8 @@ impl Registry {
             }
         };
         let cursor = self.store.watch(&prefix, after).map_err(expired)?;
-        let sender = Sender { target: target.clone(), selection, cursor, bookmarks, told: after };
+        let bookmark = bookmarks.then(|| Box::pin(tokio::time::sleep(BOOKMARK_INTERVAL)));
+        let sender = Sender { target: target.clone(), selection, cursor, bookmark, told: after };
         let changes = stream::unfold(Some(sender), |sender| async move {
             let mut sender = sender?;
             let (events, go_on) = sender.next().await;
@@ -104,6 +110,17 @@ fn start(options: &Options) -> Result<Start, Status> {
     }
 }
 
+/// Waits until `timer` ends, and sets it anew; forever without one.
+async fn due(timer: &mut Option<Pin<Box<Sleep>>>) {
+    match timer {
+        Some(timer) => {
+            timer.as_mut().await;
+            timer.as_mut().reset(Instant::now() + BOOKMARK_INTERVAL);
+        }
+        None => std::future::pending().await,
+    }
+}
+
 // === impl Sender ===
 
 impl Sender {
@@ -113,8 +130,8 @@ impl Sender {
             let next = tokio::select! {
                 biased;
                 next = self.cursor.next() => next,
-                () = tokio::time::sleep(BOOKMARK_INTERVAL), if self.bookmarks => {
-                    match self.bookmark() {
+                () = due(&mut self.bookmark) => {
+                    match self.progress() {
                         Some(bookmark) => return (vec![bookmark], true),
                         None => continue,
                     }
@@ -136,7 +153,7 @@ impl Sender {
     }
 
     /// Word of progress, unless the client knows already.
-    fn bookmark(&mut self) -> Option<WatchEvent> {
+    fn progress(&mut self) -> Option<WatchEvent> {
         let revision = self.cursor.progress();
         if revision == self.told {
             return None;
