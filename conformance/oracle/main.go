@@ -19,8 +19,14 @@ import (
 type handler func(arguments [][]byte) [][]byte
 
 var handlers = map[string]handler{
-	"decode": decode,
-	"fill":   fill,
+	"decode":               decode,
+	"field-selector":       fieldSelector,
+	"fill":                 fill,
+	"label-selector":       labelSelector,
+	"label-selector-field": labelSelectorField,
+	"patch":                patch,
+	"quantity":             quantity,
+	"strategic-difference": strategicDifference,
 }
 
 func main() {

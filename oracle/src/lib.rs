@@ -5,13 +5,17 @@
 //! replays it. For tests only; nothing depends on this crate.
 #![forbid(unsafe_code)]
 
+pub mod change;
 pub mod codec;
 pub mod damage;
 pub mod generate;
 pub mod node;
+pub mod patch;
 pub mod pipe;
+pub mod quantity;
 pub mod random;
 pub mod report;
 pub mod run;
 pub mod samples;
 pub mod scalar;
+pub mod selector;

@@ -4,12 +4,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use decapod_oracle::codec::Codec;
+use decapod_oracle::patch::Patches;
+use decapod_oracle::quantity::Quantities;
 use decapod_oracle::run::{Plan, Subject, run};
 use decapod_oracle::samples;
+use decapod_oracle::selector::Selectors;
 
 const USAGE: &str = "usage: decapod-oracle SUBJECT [--seed N] [--count N] [--case N] [--failures N]
 
-Subjects: codec, samples.
+Subjects: codec, patch, quantity, selector, samples.
   --seed N      what all chance comes from (1)
   --count N     how many cases (20000)
   --case N      only this case
@@ -36,6 +39,9 @@ fn dispatch(arguments: &[String]) -> Result<bool, String> {
     let plan = plan(options)?;
     match subject.as_str() {
         "codec" => compare(&Codec::new(), &plan),
+        "patch" => compare(&Patches::new(), &plan),
+        "quantity" => compare(&Quantities, &plan),
+        "selector" => compare(&Selectors, &plan),
         "samples" => {
             let folder = std::env::var_os("DECAPOD_API_TESTDATA").ok_or(
                 "DECAPOD_API_TESTDATA is not set: it is the folder of upstream's samples, which `cargo xtask testdata` prints",

@@ -17,3 +17,12 @@ pub fn excerpts(ours: &str, theirs: &str) -> (String, String) {
     };
     (excerpt(ours), excerpt(theirs))
 }
+
+/// How the parts of two answers differ, if they do.
+pub fn unequal_parts(ours: &[String], theirs: &[Vec<u8>]) -> Option<String> {
+    let theirs: Vec<String> = theirs.iter().map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+    (ours != theirs).then(|| {
+        let (ours, theirs) = excerpts(&ours.join(" | "), &theirs.join(" | "));
+        format!("\n  ours:     {ours}\n  theirs:   {theirs}")
+    })
+}

@@ -8,7 +8,7 @@ pub mod json;
 pub mod protobuf;
 mod scan;
 mod slots;
-mod text;
+pub(crate) mod text;
 pub mod time;
 pub mod yaml;
 

@@ -1,11 +1,14 @@
-//! JSON patch (RFC 6902), with upstream's limits: 10,000 operations, and a result no larger than a request may be
-//! (CVE-2019-1002100).
+//! JSON patch (RFC 6902), as github.com/evanphx/json-patch applies it, with upstream's limits: 10,000 operations, and copies
+//! no larger than a request may be (CVE-2019-1002100).
 
+use super::unprocessable;
+use crate::codec::json;
 use crate::status::Status;
-use crate::value::{Str, Value};
+use crate::value::Value;
 
 /// Most operations of a patch (upstream's `JSONPatchMaxCopyBytes` and `maxJSONPatchOperations`).
 const OPERATIONS_MAX: usize = 10_000;
+const REFUSED: &str = "the server rejected our request due to an error in our request";
 /// Most bytes that copies may make.
 const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
 
@@ -26,152 +29,181 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
     let mut result = target.clone();
     let mut copied_bytes = 0;
     for operation in operations {
-        step(&mut result, operation, &mut copied_bytes).map_err(refused)?;
+        step(&mut result, operation, &mut copied_bytes)
+            .map_err(|why| unprocessable(format!("{REFUSED}: {why}")))?;
     }
     *target = result;
     Ok(())
 }
 
-fn refused(why: String) -> Status {
-    let mut status =
-        Status::bad_request(format!("the server rejected our request due to an error in our request: {why}"));
-    status.code = 422;
-    status.reason = "Invalid".into();
-    status
-}
-
 fn step(root: &mut Value, operation: &Value, copied_bytes: &mut usize) -> Result<(), String> {
     let text = |field: &str| operation.str_at(&[field]);
-    let pointer = |field: &str| -> Result<Vec<Str>, String> {
-        parse(text(field).ok_or_else(|| format!("operation has no {field:?}"))?)
-    };
-    let value = || operation.get("value").cloned().ok_or_else(|| "operation has no \"value\"".to_owned());
-    let path = pointer("path")?;
-    match text("op").unwrap_or_default() {
-        "add" => add(root, &path, value()?),
-        "remove" => remove(root, &path).map(drop),
-        // As in upstream's library, a field that is not there yet can be replaced; an item cannot.
-        "replace" => match path.split_last().map(|(last, parents)| (last, find_mut(root, parents))) {
-            Some((last, Some(Value::Map(map)))) => {
-                map.insert(last.clone(), value()?);
-                Ok(())
-            }
-            _ => {
-                *find_mut(root, &path).ok_or_else(|| missing("replace", &path))? = value()?;
-                Ok(())
-            }
-        },
+    let op = text("op").unwrap_or("unknown");
+    let pointer = |field: &'static str| Pointer::parse(text(field), op, field);
+    // A value that is left out is null.
+    let value = || operation.get("value").cloned().unwrap_or_default();
+    match op {
+        "add" => pointer("path")?.add(root, value()),
+        "remove" => pointer("path")?.remove(root),
+        "replace" => pointer("path")?.replace(root, value()),
         "move" => {
             let from = pointer("from")?;
-            if path.len() > from.len() && path.starts_with(&from) {
-                return Err("a value cannot be moved into itself".to_owned());
-            }
-            let value = remove(root, &from)?;
-            add(root, &path, value)
+            let value = from.get(root)?;
+            from.remove(root)?;
+            pointer("path")?.add(root, value)
         }
         "copy" => {
-            let from = pointer("from")?;
-            let value = find(root, &from).ok_or_else(|| missing("copy", &from))?.clone();
-            *copied_bytes += size(&value);
+            let value = pointer("from")?.get(root)?;
+            let mut bytes = Vec::new();
+            json::write_any(&value, &mut bytes);
+            *copied_bytes += bytes.len();
             if *copied_bytes > COPIED_BYTES_MAX {
-                return Err(format!("copies make more than {COPIED_BYTES_MAX} bytes"));
+                return Err(format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied_bytes}, exceeding the limit {COPIED_BYTES_MAX}"
+                ));
             }
-            add(root, &path, value)
+            pointer("path")?.add(root, value)
         }
-        "test" => {
-            let actual = find(root, &path).unwrap_or(&Value::Null);
-            if *actual == value().unwrap_or_default() {
-                Ok(())
-            } else {
-                Err(format!("testing value {} failed", show(&path)))
+        "test" => pointer("path")?.test(root, &value()),
+        other => Err(format!("Unexpected kind: {other}")),
+    }
+}
+
+/// A JSON pointer of an operation.
+struct Pointer<'o> {
+    text: &'o str,
+    op: &'o str,
+    /// The names to the place's parent; none if the pointer names no place.
+    parents: Vec<String>,
+    /// The name of the place within its parent.
+    last: Option<String>,
+}
+
+// === impl Pointer ===
+
+impl<'o> Pointer<'o> {
+    fn parse(text: Option<&'o str>, op: &'o str, field: &str) -> Result<Pointer<'o>, String> {
+        let text = text.ok_or_else(|| format!("{op} operation failed to decode {field}: missing value"))?;
+        // What stands before the first slash is not looked at.
+        let mut names: Vec<String> =
+            text.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).collect();
+        let last = names.pop();
+        Ok(Pointer { text, op, parents: names, last })
+    }
+
+    fn missing(&self) -> String {
+        format!("{} operation does not apply: doc is missing path: {:?}: missing value", self.op, self.text)
+    }
+
+    /// What holds the place, and the place's name.
+    fn holder<'v>(&self, root: &'v mut Value) -> Result<(&'v mut Value, &str), String> {
+        let last = self.last.as_deref().ok_or_else(|| self.missing())?;
+        let mut holder = root;
+        for name in &self.parents {
+            let found = match holder {
+                Value::Map(map) => map.get_mut(name),
+                Value::List(list) => place(name, list.len()).ok().and_then(|at| list.get_mut(at)),
+                _ => None,
+            };
+            holder = found.ok_or_else(|| self.missing())?;
+        }
+        match holder {
+            Value::Map(_) | Value::List(_) => Ok((holder, last)),
+            _ => Err(self.missing()),
+        }
+    }
+
+    /// What is there; null where a map has nothing.
+    fn get(&self, root: &mut Value) -> Result<Value, String> {
+        match self.holder(root)? {
+            (Value::List(list), name) => {
+                let at = place(name, list.len()).map_err(|why| self.failed(&why))?;
+                list.get(at).cloned().ok_or_else(|| self.failed(&out_of_range(name)))
+            }
+            (holder, name) => Ok(holder.get(name).cloned().unwrap_or_default()),
+        }
+    }
+
+    fn add(&self, root: &mut Value, value: Value) -> Result<(), String> {
+        match self.holder(root)? {
+            (Value::List(list), "-") => list.push(value),
+            (Value::List(list), name) => {
+                // Counted from the end, places begin behind the last item.
+                let at = place(name, list.len() + 1).map_err(|why| self.failed(&why))?;
+                if at > list.len() {
+                    return Err(self.failed(&out_of_range(name)));
+                }
+                list.insert(at, value);
+            }
+            (holder, name) => drop(holder.ensure_map().insert(name, value)),
+        }
+        Ok(())
+    }
+
+    fn remove(&self, root: &mut Value) -> Result<(), String> {
+        match self.holder(root)? {
+            (Value::List(list), name) => {
+                let at = place(name, list.len()).map_err(|why| self.failed(&why))?;
+                if at >= list.len() {
+                    return Err(self.failed(&out_of_range(name)));
+                }
+                list.remove(at);
+            }
+            (holder, name) => {
+                if holder.ensure_map().remove(name).is_none() {
+                    return Err(
+                        self.failed(&format!("Unable to remove nonexistent key: {name}: missing value"))
+                    );
+                }
             }
         }
-        other => Err(format!("unexpected kind of operation {other:?}")),
+        Ok(())
     }
-}
 
-fn parse(pointer: &str) -> Result<Vec<Str>, String> {
-    match pointer {
-        "" => Ok(vec![]),
-        _ if pointer.starts_with('/') => Ok(pointer[1..]
-            .split('/')
-            .map(|part| part.replace("~1", "/").replace("~0", "~").into())
-            .collect()),
-        _ => Err(format!("{pointer:?} is no JSON pointer")),
-    }
-}
-
-fn show(path: &[Str]) -> String {
-    path.iter().map(|part| format!("/{part}")).collect()
-}
-
-fn missing(operation: &str, path: &[Str]) -> String {
-    format!("{operation} operation does not apply: doc is missing path: {}: missing value", show(path))
-}
-
-fn index(part: &str, len: usize) -> Option<usize> {
-    let canonical = part == "0" || (!part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()));
-    part.parse().ok().filter(|i| canonical && *i < len)
-}
-
-fn find<'a>(root: &'a Value, path: &[Str]) -> Option<&'a Value> {
-    path.iter().try_fold(root, |value, part| match value {
-        Value::Map(map) => map.get(part),
-        Value::List(list) => list.get(index(part, list.len())?),
-        _ => None,
-    })
-}
-
-fn find_mut<'a>(root: &'a mut Value, path: &[Str]) -> Option<&'a mut Value> {
-    path.iter().try_fold(root, |value, part| match value {
-        Value::Map(map) => map.get_mut(part),
-        Value::List(list) => {
-            let i = index(part, list.len())?;
-            list.get_mut(i)
+    /// Upstream's library replaces what is not there, too, in maps.
+    fn replace(&self, root: &mut Value, value: Value) -> Result<(), String> {
+        if self.text.is_empty() {
+            return match value {
+                Value::Map(_) | Value::List(_) => {
+                    *root = value;
+                    Ok(())
+                }
+                _ => Err("replace operation value must be object or array".to_owned()),
+            };
         }
-        _ => None,
-    })
-}
+        match self.holder(root)? {
+            (Value::List(list), name) => {
+                let at = place(name, list.len()).map_err(|_| self.missing())?;
+                *list.get_mut(at).ok_or_else(|| self.missing())? = value;
+            }
+            (holder, name) => drop(holder.ensure_map().insert(name, value)),
+        }
+        Ok(())
+    }
 
-fn add(root: &mut Value, path: &[Str], value: Value) -> Result<(), String> {
-    let Some((last, parents)) = path.split_last() else {
-        *root = value;
-        return Ok(());
-    };
-    match find_mut(root, parents).ok_or_else(|| missing("add", path))? {
-        Value::Map(map) => {
-            map.insert(last.clone(), value);
+    fn test(&self, root: &mut Value, value: &Value) -> Result<(), String> {
+        let actual = if self.text.is_empty() { root.clone() } else { self.get(root)? };
+        if actual == *value {
             Ok(())
+        } else {
+            Err(format!("testing value {} failed: test failed", self.text))
         }
-        Value::List(list) => {
-            let at = if last == "-" { Some(list.len()) } else { index(last, list.len() + 1) };
-            list.insert(at.ok_or_else(|| format!("invalid array index {last:?}"))?, value);
-            Ok(())
-        }
-        _ => Err(missing("add", path)),
+    }
+
+    fn failed(&self, why: &str) -> String {
+        format!("error in {} for path: '{}': {why}", self.op, self.text)
     }
 }
 
-fn remove(root: &mut Value, path: &[Str]) -> Result<Value, String> {
-    let (last, parents) = path.split_last().ok_or_else(|| "the whole object cannot be removed".to_owned())?;
-    match find_mut(root, parents) {
-        Some(Value::Map(map)) => map.remove(last).ok_or_else(|| missing("remove", path)),
-        Some(Value::List(list)) => {
-            let at = index(last, list.len()).ok_or_else(|| missing("remove", path))?;
-            Ok(list.remove(at))
-        }
-        _ => Err(missing("remove", path)),
-    }
+/// The place that `name` means in a list of `length` items; negative ones count from the end.
+fn place(name: &str, length: usize) -> Result<usize, String> {
+    let at: i64 = name.parse().map_err(|_| format!("value was not a proper array index: '{name}'"))?;
+    let at = if at < 0 { at + length as i64 } else { at };
+    usize::try_from(at).map_err(|_| out_of_range(name))
 }
 
-/// About how many bytes a value is as JSON.
-fn size(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len() + 2,
-        Value::List(list) => list.iter().map(|item| size(item) + 1).sum::<usize>() + 2,
-        Value::Map(map) => map.iter().map(|(key, value)| key.len() + size(value) + 4).sum::<usize>() + 2,
-        _ => 8,
-    }
+fn out_of_range(name: &str) -> String {
+    format!("Unable to access invalid index: {name}: invalid index referenced")
 }
 
 #[cfg(test)]
@@ -196,8 +228,9 @@ mod tests {
             (value!({"a":1}), value!([{"op":"remove","path":"/a"}]), Some(value!({}))),
             (value!({"a":1}), value!([{"op":"remove","path":"/b"}]), None),
             (value!({"a":1}), value!([{"op":"replace","path":"/b","value":1}]), Some(value!({"a":1,"b":1}))),
-            (value!({"a":[]}), value!([{"op":"replace","path":"/a/0","value":1}]), None),
-            (value!({}), value!([{"op":"replace","path":"/a/b","value":1}]), None),
+            (value!({"a":[1]}), value!([{"op":"replace","path":"/a/1","value":1}]), None),
+            (value!({"a":[1,2]}), value!([{"op":"remove","path":"/a/-1"}]), Some(value!({"a":[1]}))),
+            (value!({"a":[1]}), value!([{"op":"add","path":"/a/-1","value":2}]), Some(value!({"a":[1,2]}))),
             (value!({"a":1}), value!([{"op":"test","path":"/a","value":2}]), None),
             (value!({"a":1}), value!([{"op":"move","from":"/a","path":"/b"}]), Some(value!({"b":1}))),
             (
@@ -205,7 +238,7 @@ mod tests {
                 value!([{"op":"copy","from":"/a~0~1b","path":"/c"}]),
                 Some(value!({"a~/b":1,"c":1})),
             ),
-            (value!({"a":[1]}), value!([{"op":"add","path":"/a/01","value":2}]), None),
+            (value!({"a":[1]}), value!([{"op":"add","path":"/a/2","value":2}]), None),
         ];
         for (before, patch, expected) in table {
             let mut after = before.clone();

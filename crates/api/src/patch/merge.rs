@@ -1,4 +1,4 @@
-//! JSON merge patch (RFC 7386).
+//! JSON merge patch (RFC 7386), as github.com/evanphx/json-patch applies it: nulls in what is new are left out, in lists too.
 
 use crate::status::Status;
 use crate::value::Value;
@@ -13,17 +13,31 @@ pub fn apply(target: &mut Value, patch: &Value) -> Result<(), Status> {
 }
 
 fn merge(target: &mut Value, patch: &Value) {
-    let Value::Map(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    let target = target.ensure_map();
-    for (key, value) in patch.iter() {
-        if value.is_null() {
-            target.remove(key);
-        } else {
-            merge(target.entry(key), value);
+    match (target, patch) {
+        (Value::Map(target), Value::Map(patch)) => {
+            for (key, value) in patch.iter() {
+                match target.get_mut(key) {
+                    _ if value.is_null() => drop(target.remove(key)),
+                    Some(current) => merge(current, value),
+                    None => drop(target.insert(key.clone(), pruned(value))),
+                }
+            }
         }
+        // What stands in for a map is taken as it is, as the library does that upstream uses.
+        (target @ Value::Map(_), patch) => *target = patch.clone(),
+        (target, patch) => *target = pruned(patch),
+    }
+}
+
+/// The value without nulls in its maps: they say that something is to go, and there is nothing.
+fn pruned(value: &Value) -> Value {
+    match value {
+        Value::Map(map) => {
+            let kept = map.iter().filter(|(_, value)| !value.is_null());
+            Value::Map(kept.map(|(key, value)| (key.clone(), pruned(value))).collect())
+        }
+        Value::List(list) => Value::List(list.iter().map(pruned).collect()),
+        scalar => scalar.clone(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Field selectors (k8s.io/apimachinery/pkg/fields): equality on the few fields that a resource names.
 
+use std::fmt::Write;
+
 use crate::object::Object;
 use crate::raw;
 use crate::value::Str;
@@ -27,6 +29,12 @@ pub enum Error {
     /// A term without an operator.
     #[error("invalid selector: '{0}'; can't understand '{1}'")]
     Syntax(String, String),
+    /// A backslash before something that needs none, or before nothing.
+    #[error("invalid field selector: invalid escape sequence: \\{0}")]
+    Escape(String),
+    /// A character, by its number, that needs a backslash.
+    #[error("invalid field selector: unescaped character in value: {0}")]
+    Unescaped(u32),
     /// A field that the resource does not select by.
     #[error("field label not supported: {0}")]
     NotSupported(String),
@@ -39,19 +47,26 @@ pub enum Error {
 
 impl FieldSelector {
     /// From a query parameter, such as `status.phase!=Running,spec.nodeName=a`. A backslash escapes `\`, `,` and `=`.
+    /// The terms are sorted.
     pub fn parse(text: &str) -> Result<FieldSelector, Error> {
         let mut terms = Vec::new();
-        for part in split_terms(text).into_iter().filter(|part| !part.is_empty()) {
-            let syntax = || Error::Syntax(text.to_owned(), part.clone());
-            let at = part.find(['=', '!']).ok_or_else(syntax)?;
+        let mut parts = split_terms(text);
+        parts.sort();
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            let operator = |at: &usize| part[*at..].starts_with('=') || part[*at..].starts_with("!=");
+            let at = part.char_indices().map(|(at, _)| at).find(operator);
+            let at = at.ok_or_else(|| Error::Syntax(text.to_owned(), part.clone()))?;
             let (field, rest) = part.split_at(at);
             let (equal, value) = match rest {
                 _ if rest.starts_with("!=") => (false, &rest[2..]),
                 _ if rest.starts_with("==") => (true, &rest[2..]),
-                _ if rest.starts_with('=') => (true, &rest[1..]),
-                _ => return Err(syntax()),
+                _ => (true, &rest[1..]),
             };
-            terms.push(Term { field: field.into(), value: unescape(value), equal });
+            let value = unescape(value)?;
+            // Nothing that has to be nothing holds always.
+            if !field.is_empty() || !value.is_empty() {
+                terms.push(Term { field: field.into(), value, equal });
+            }
         }
         Ok(FieldSelector { terms })
     }
@@ -102,7 +117,13 @@ impl std::fmt::Display for FieldSelector {
         for (i, term) in self.terms.iter().enumerate() {
             let comma = if i > 0 { "," } else { "" };
             let operator = if term.equal { "=" } else { "!=" };
-            write!(f, "{comma}{}{operator}{}", term.field, term.value)?;
+            write!(f, "{comma}{}{operator}", term.field)?;
+            for c in term.value.chars() {
+                if matches!(c, '\\' | ',' | '=') {
+                    f.write_char('\\')?;
+                }
+                f.write_char(c)?;
+            }
         }
         Ok(())
     }
@@ -142,17 +163,19 @@ fn split_terms(text: &str) -> Vec<String> {
     terms
 }
 
-fn unescape(value: &str) -> Str {
-    let (mut out, mut escaped) = (String::new(), false);
-    for c in value.chars() {
-        if c == '\\' && !escaped {
-            escaped = true;
-        } else {
-            out.push(c);
-            escaped = false;
+fn unescape(value: &str) -> Result<Str, Error> {
+    let (mut out, mut chars) = (String::new(), value.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(escaped @ ('\\' | ',' | '=')) => out.push(escaped),
+                other => return Err(Error::Escape(other.map(String::from).unwrap_or_default())),
+            },
+            ',' | '=' => return Err(Error::Unescaped(u32::from(c))),
+            _ => out.push(c),
         }
     }
-    out.into()
+    Ok(out.into())
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! Label selectors, in the text form of query parameters and in the form of `LabelSelector` fields
 //! (k8s.io/apimachinery/pkg/labels).
 
+use serde_json::json;
+
+use super::parse;
+use crate::codec::text;
 use crate::names;
 use crate::value::{Str, Value};
 
@@ -21,13 +25,19 @@ pub struct Requirement {
     pub values: Vec<Str>,
 }
 
-/// What a requirement asks.
+/// What a requirement asks. Those that mean the same are apart, for a selector is written as it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     /// The label is there with one of the values.
     In,
     /// The label is absent or has none of the values.
     NotIn,
+    /// The label is there with the value: `=`.
+    Equals,
+    /// The same: `==`.
+    DoubleEquals,
+    /// The label is absent or has another value.
+    NotEquals,
     /// The label is there.
     Exists,
     /// The label is absent.
@@ -38,21 +48,18 @@ pub enum Operator {
     LessThan,
 }
 
-/// Why a selector could not be read.
+/// Why a selector could not be read, in upstream's words.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     /// The text does not follow the grammar.
     #[error("{0}")]
     Syntax(String),
-    /// A key that can be no label.
-    #[error("key: Invalid value: {0:?}: {1}")]
-    Key(String, String),
-    /// A value that no label can have.
-    #[error("unable to parse requirement: values[{0}][{1}]: Invalid value: {2:?}: {3}")]
-    Value(usize, String, String, String),
-    /// An operator with too many or too few values.
+    /// A requirement of the text that does not, or asks for what no label can have.
+    #[error("unable to parse requirement: {0}")]
+    Requirement(String),
+    /// An expression that asks for what no label can have.
     #[error("{0}")]
-    Operator(String),
+    Expression(String),
 }
 
 // === impl LabelSelector ===
@@ -67,27 +74,31 @@ impl LabelSelector {
     pub fn equal<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> LabelSelector {
         let requirement = |(key, value): (&str, &str)| Requirement {
             key: key.into(),
-            operator: Operator::In,
+            operator: Operator::Equals,
             values: vec![value.into()],
         };
         LabelSelector { requirements: labels.into_iter().map(requirement).collect() }
     }
 
-    /// From a query parameter, such as `app in (web,db),tier!=old,!legacy`.
+    /// From a query parameter, such as `app in (web,db),tier!=old,!legacy`. The requirements are sorted by key.
     pub fn parse(text: &str) -> Result<LabelSelector, Error> {
-        let requirements = super::parser::parse(text)?;
-        requirements.iter().try_for_each(Requirement::check)?;
+        let mut requirements = parse::requirements(text)?;
+        requirements.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(LabelSelector { requirements })
     }
 
     /// From a `LabelSelector` field: `matchLabels` and `matchExpressions`.
     pub fn from_value(selector: &Value) -> Result<LabelSelector, Error> {
         let mut requirements = Vec::new();
-        for (key, value) in
-            selector.get("matchLabels").and_then(Value::as_map).iter().flat_map(|map| map.iter())
-        {
-            let values = vec![value.as_str().unwrap_or_default().into()];
-            requirements.push(Requirement { key: key.clone(), operator: Operator::In, values });
+        let mut push = |key: &str, operator: Operator, values: Vec<Str>| {
+            let requirement = Requirement { key: key.into(), operator, values };
+            requirement.check().map_err(Error::Expression)?;
+            requirements.push(requirement);
+            Ok(())
+        };
+        let labels = selector.get("matchLabels").and_then(Value::as_map);
+        for (key, value) in labels.into_iter().flat_map(|map| map.iter()) {
+            push(key, Operator::Equals, vec![value.as_str().unwrap_or_default().into()])?;
         }
         for expression in selector.list_at(&["matchExpressions"]) {
             let operator = match expression.str_at(&["operator"]).unwrap_or_default() {
@@ -96,15 +107,14 @@ impl LabelSelector {
                 "Exists" => Operator::Exists,
                 "DoesNotExist" => Operator::DoesNotExist,
                 other => {
-                    return Err(Error::Operator(format!("{other:?} is not a valid label selector operator")));
+                    let other = text::quote(other);
+                    return Err(Error::Expression(format!("{other} is not a valid label selector operator")));
                 }
             };
-            let values =
-                expression.list_at(&["values"]).iter().filter_map(Value::as_str).map(Str::from).collect();
-            let key = expression.str_at(&["key"]).unwrap_or_default().into();
-            requirements.push(Requirement { key, operator, values });
+            let values = expression.list_at(&["values"]).iter().filter_map(Value::as_str);
+            push(expression.str_at(&["key"]).unwrap_or_default(), operator, values.map(Str::from).collect())?;
         }
-        requirements.iter().try_for_each(Requirement::check)?;
+        requirements.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(LabelSelector { requirements })
     }
 
@@ -138,9 +148,13 @@ impl Requirement {
         let number = |text: &str| text.parse::<i64>().ok();
         let bound = || self.values.first().and_then(|value| number(value));
         match (self.operator, label) {
-            (Operator::In, Some(label)) => self.values.iter().any(|value| value == label),
-            (Operator::NotIn, Some(label)) => self.values.iter().all(|value| value != label),
-            (Operator::NotIn, None) | (Operator::DoesNotExist, None) => true,
+            (Operator::In | Operator::Equals | Operator::DoubleEquals, Some(label)) => {
+                self.values.iter().any(|value| value == label)
+            }
+            (Operator::NotIn | Operator::NotEquals, Some(label)) => {
+                self.values.iter().all(|value| value != label)
+            }
+            (Operator::NotIn | Operator::NotEquals | Operator::DoesNotExist, None) => true,
             (Operator::Exists, label) => label.is_some(),
             (Operator::GreaterThan, Some(label)) => number(label) > bound() && number(label).is_some(),
             (Operator::LessThan, Some(label)) => number(label).is_some() && number(label) < bound(),
@@ -148,33 +162,50 @@ impl Requirement {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
-        if let Some(why) = names::qualified_name(&self.key).first() {
-            return Err(Error::Key(self.key.to_string(), why.clone()));
+    /// What is wrong with it, all in one text.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut wrong: Vec<String> = Vec::new();
+        let reasons = names::qualified_name(&self.key);
+        if !reasons.is_empty() {
+            wrong.push(format!("key: Invalid value: {}: {}", text::quote(&self.key), reasons.join("; ")));
         }
+        let is_number = |value: &Str| value.parse::<i64>().is_ok();
+        let number = self.values.len();
         let needs = match self.operator {
-            Operator::In | Operator::NotIn if self.values.is_empty() => {
+            Operator::In | Operator::NotIn if number == 0 => {
                 Some("for 'in', 'notin' operators, values set can't be empty")
             }
-            Operator::Exists | Operator::DoesNotExist if !self.values.is_empty() => {
+            Operator::Exists | Operator::DoesNotExist if number > 0 => {
                 Some("values set must be empty for exists and does not exist")
             }
-            Operator::GreaterThan | Operator::LessThan
-                if self.values.len() != 1 || self.values[0].parse::<i64>().is_err() =>
-            {
-                Some("for 'Gt', 'Lt' operators, exactly one integer value is required")
+            Operator::GreaterThan | Operator::LessThan if number != 1 => {
+                Some("for 'Gt', 'Lt' operators, exactly one value is required")
             }
             _ => None,
         };
         if let Some(needs) = needs {
-            return Err(Error::Operator(format!("values: Invalid value: {:?}: {needs}", self.values)));
+            let values: Vec<&str> = self.values.iter().map(Str::as_str).collect();
+            let list = if values.is_empty() { "null".to_owned() } else { json!(values).to_string() };
+            wrong.push(format!("values: Invalid value: {list}: {needs}"));
         }
-        for (i, value) in self.values.iter().enumerate() {
-            if let Some(why) = names::label_value(value).first() {
-                return Err(Error::Value(i, self.key.to_string(), value.to_string(), why.clone()));
+        if matches!(self.operator, Operator::GreaterThan | Operator::LessThan) {
+            let needs = "for 'Gt', 'Lt' operators, the value must be an integer";
+            for (at, value) in self.values.iter().enumerate().filter(|(_, value)| !is_number(value)) {
+                wrong.push(format!("values[{at}]: Invalid value: {}: {needs}", text::quote(value)));
             }
         }
-        Ok(())
+        for (at, value) in self.values.iter().enumerate() {
+            let reasons = names::label_value(value);
+            if !reasons.is_empty() {
+                let (key, value) = (&self.key, text::quote(value));
+                wrong.push(format!("values[{at}][{key}]: Invalid value: {value}: {}", reasons.join("; ")));
+            }
+        }
+        match wrong.as_slice() {
+            [] => Ok(()),
+            [one] => Err(one.clone()),
+            several => Err(format!("[{}]", several.join(", "))),
+        }
     }
 }
 
@@ -184,12 +215,15 @@ impl std::fmt::Display for LabelSelector {
             if i > 0 {
                 f.write_str(",")?;
             }
-            let (key, values) = (&requirement.key, requirement.values.join(","));
+            let mut values = requirement.values.clone();
+            values.sort();
+            let (key, values) = (&requirement.key, values.join(","));
             match requirement.operator {
-                Operator::In if requirement.values.len() == 1 => write!(f, "{key}={values}")?,
                 Operator::In => write!(f, "{key} in ({values})")?,
-                Operator::NotIn if requirement.values.len() == 1 => write!(f, "{key}!={values}")?,
                 Operator::NotIn => write!(f, "{key} notin ({values})")?,
+                Operator::Equals => write!(f, "{key}={values}")?,
+                Operator::DoubleEquals => write!(f, "{key}=={values}")?,
+                Operator::NotEquals => write!(f, "{key}!={values}")?,
                 Operator::Exists => write!(f, "{key}")?,
                 Operator::DoesNotExist => write!(f, "!{key}")?,
                 Operator::GreaterThan => write!(f, "{key}>{values}")?,
@@ -233,7 +267,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["a=b,", ",a", "a in", "a in (", "a in b", "a b", "a>x", "-a=b", "a=-b", "a in (x"] {
+        for text in
+            ["a=b,", ",a", "a in", "a in (", "a in b", "a b", "a>x", "-a=b", "a=-b", "a in (x", "!a=b"]
+        {
             assert!(LabelSelector::parse(text).is_err(), "{text}");
         }
     }

@@ -2,7 +2,7 @@
 
 pub mod field;
 pub mod label;
-mod parser;
+mod parse;
 
 pub use field::FieldSelector;
 pub use label::LabelSelector;

@@ -1,5 +1,7 @@
 //! patch: a change to an object, in any of four forms.
 
+use decapod_api::codec::{self, FieldValidation};
+use decapod_api::schema::TypeRef;
 use decapod_api::{Object, Status, Value, patch};
 use decapod_client::{Options, PatchType};
 
@@ -33,7 +35,11 @@ impl Registry {
         self.change(context, target, options, &expect, |current| {
             let mut new = current.clone();
             match form {
-                PatchType::Json => patch::json::apply(&mut new, &patch)?,
+                PatchType::Json => {
+                    // Its paths lead through what JSON shows, empty structs included.
+                    new = shown(current, schema)?;
+                    patch::json::apply(&mut new, &patch)?;
+                }
                 PatchType::Merge => patch::merge::apply(&mut new, &patch)?,
                 PatchType::Strategic => patch::strategic::apply(&mut new, &patch, schema)?,
                 PatchType::Apply => unreachable!("handled above"),
@@ -67,6 +73,14 @@ impl Registry {
             },
         )
     }
+}
+
+/// The object as a client reads it.
+fn shown(draft: &Value, schema: TypeRef) -> Result<Value, Status> {
+    let bytes = codec::json::to_bytes(draft, schema);
+    codec::json::decode_any(&bytes, FieldValidation::Ignore)
+        .map(|decoded| decoded.draft)
+        .map_err(Status::internal)
 }
 
 /// A patch that writes a resourceVersion pins it.
