@@ -246,7 +246,7 @@ fn theirs(kind: &Kind, answer: &Parts) -> Outcome {
 /// Upstream's messages name the Go type of a text or map, such as `types.UID`, which the schema does not know.
 fn forget_unknown_type(ours: &mut String, theirs: &mut String) {
     let Some((rest, ty)) = theirs.rsplit_once(" of type ") else { return };
-    let name = ty.rsplit_once(']').map_or(ty, |(_, name)| name);
+    let name = if ty.contains("map[v") { "v.Key" } else { ty.rsplit_once(']').map_or(ty, |(_, name)| name) };
     let types = Schema::builtin().types();
     let known = !name.contains('.')
         || types.iter().any(|ty| name.rsplit_once('.').is_some_and(|(_, n)| n == ty.name));
@@ -367,7 +367,9 @@ fn message_difference(kind: &Kind, message: &[u8], answer: &Parts) -> Option<Str
     }
     let (mine, other) = (ours(kind, Some(protobuf::decode(message, ty(kind)))), theirs(kind, answer));
     // Bytes that are no text stay such in upstream's opaque JSON; and it lets entries of maps reach past their own end.
-    let broken = answer.get(2).is_some_and(|json| std::str::from_utf8(json).is_err());
+    // Opaque objects may be in protobuf themselves, which neither side can write as JSON.
+    let broken =
+        answer.get(2).is_some_and(|json| std::str::from_utf8(json).is_err() || json.starts_with(b"!"));
     let stricter = broken
         || mine.error == time::UNWRITABLE
         || (mine.error.ends_with("unexpected EOF") && other.object.is_some());

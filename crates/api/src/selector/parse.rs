@@ -203,7 +203,11 @@ mod tests {
             ("!", "unable to parse requirement: found '', expected: identifier"),
         ];
         for (text, expected) in table {
-            assert_eq!(requirements(text).map_err(|error| error.to_string()), Err(expected.to_owned()), "{text}");
+            assert_eq!(
+                requirements(text).map_err(|error| error.to_string()),
+                Err(expected.to_owned()),
+                "{text}"
+            );
         }
     }
 

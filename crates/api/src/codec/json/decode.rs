@@ -274,11 +274,14 @@ impl<'a> Decoder<'a> {
     }
 
     fn quantity(&mut self, first: u8) -> Read<Value> {
+        // Upstream parses the raw text of whatever stands there, escapes and all.
         let text = match first {
-            b'"' => self.reader.string()?,
-            b'-' | b'0'..=b'9' => Cow::Borrowed(self.reader.number()?),
-            // Upstream parses the raw text of whatever stands there.
-            _ => Cow::Borrowed("?"),
+            b'"' => match self.reader.string()? {
+                Cow::Borrowed(text) => text,
+                Cow::Owned(_) => "?",
+            },
+            b'-' | b'0'..=b'9' => self.reader.number()?,
+            _ => "?",
         };
         match Quantity::canonical(text.trim()) {
             Ok(canonical) => Ok(Value::String(Str::from(canonical))),
