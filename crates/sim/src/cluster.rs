@@ -68,7 +68,7 @@ impl Cluster {
         machine.start().await?;
         let born = counts(&machine).await;
         env.spawn("machine", machine.clone().revive());
-        let monitor = Monitor::start(&env, machine.gate.clone(), trace.clone());
+        let monitor = Monitor::start(&env, &machine.gate, &trace);
         let gate = machine.gate.clone();
         let config = decapod_controllers::Config {
             cluster_cidr: "10.42.0.0/16".to_owned(),
@@ -131,9 +131,9 @@ impl Cluster {
         client.list_resource(resource, "", Options::default()).await.ok().map(|list| list.items)
     }
 
-    /// Holds the cluster to `condition` from now on, at every change of a pod.
-    pub fn always(&self, condition: Condition) {
-        self.monitor.always(condition);
+    /// Holds the cluster to `condition` from now on, at every change of a pod or ReplicaSet; fails for other resources.
+    pub fn always(&self, condition: Condition) -> Result<(), String> {
+        self.monitor.always(condition)
     }
 
     /// Kills the API server. `with_power` also costs the disk what it likes of what was not synced.

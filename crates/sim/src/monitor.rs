@@ -1,5 +1,5 @@
 //! What is looked at: conditions about pods, nodes and Deployments, and the monitor that holds every single state of the
-//! pods to some of them.
+//! pods and ReplicaSets to some of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,8 @@ pub struct Condition {
     /// The plural of what is counted.
     pub resource: String,
     filters: Vec<Filter>,
+    /// Whether the replicas count that they want, instead of themselves.
+    replicas: bool,
 }
 
 /// Which objects count.
@@ -46,18 +48,20 @@ enum Filter {
     Complete,
 }
 
-/// Holds all states of the pods to conditions. Cloning shares it.
+/// Holds all states of the pods and the ReplicaSets to conditions. Cloning shares it.
 #[derive(Clone)]
 pub(crate) struct Monitor(Arc<Mutex<Vec<Condition>>>);
 
 const COUNTED: [&str; 4] = ["pods", "nodes", "replicasets", "deployments"];
-const PODS: &str = "/registry/pods/";
+/// What the monitor follows.
+const FOLLOWED: [&str; 2] = ["pods", "replicasets"];
 
 // === impl Condition ===
 
 impl Condition {
     /// Reads `20 pods app=web ready`; the count may be `20`, `>=20` or `<=20`. Filters are a label, `image=`, `on=`,
-    /// `name=`, `ready`, `ending`, `staying`, `unreachable` and `complete`.
+    /// `name=`, `ready`, `ending`, `staying`, `unreachable` and `complete`. With `wanted` the replicas count that they
+    /// want.
     pub fn parse(text: &str) -> Result<Condition, String> {
         let mut words = text.split_whitespace();
         let count = words.next().unwrap_or_default();
@@ -71,14 +75,26 @@ impl Condition {
         if !COUNTED.contains(&resource.as_str()) {
             return Err(format!("{resource:?} are not counted: {} are", COUNTED.join(", ")));
         }
-        let filters = words.map(Filter::parse).collect::<Result<_, _>>()?;
-        Ok(Condition { text: text.to_owned(), least, most, resource, filters })
+        let (replicas, words): (Vec<&str>, Vec<&str>) = words.partition(|word| *word == "wanted");
+        let filters = words.into_iter().map(Filter::parse).collect::<Result<_, _>>()?;
+        Ok(Condition {
+            text: text.to_owned(),
+            least,
+            most,
+            resource,
+            filters,
+            replicas: !replicas.is_empty(),
+        })
     }
 
     /// Why it does not hold for `objects`, all there are of its resource.
     pub fn check<'a>(&self, objects: impl Iterator<Item = &'a Object>) -> Result<(), String> {
         let holds = |object: &&Object| self.filters.iter().all(|filter| filter.holds(object));
-        let count = objects.filter(holds).count();
+        let weight = |object: &Object| match self.replicas {
+            true => usize::try_from(number(object, &["spec", "replicas"])).unwrap_or_default(),
+            false => 1,
+        };
+        let count = objects.filter(holds).map(weight).sum();
         match (self.least..=self.most).contains(&count) {
             true => Ok(()),
             false => Err(format!("expected {}, there are {count}", self.text)),
@@ -165,23 +181,29 @@ fn is_complete(object: &Object) -> bool {
 // === impl Monitor ===
 
 impl Monitor {
-    /// Follows the pods of whatever server is behind `gate`.
-    pub(crate) fn start(env: &Env, gate: Arc<Gate>, trace: Trace) -> Monitor {
+    /// Follows whatever server is behind `gate`.
+    pub(crate) fn start(env: &Env, gate: &Arc<Gate>, trace: &Trace) -> Monitor {
         let monitor = Monitor(Arc::default());
-        env.spawn("monitor", monitor.clone().run(gate, trace));
+        for resource in FOLLOWED {
+            env.spawn("monitor", monitor.clone().run(resource, Arc::clone(gate), trace.clone()));
+        }
         monitor
     }
 
-    /// Adds a condition about pods.
-    pub(crate) fn always(&self, condition: Condition) {
+    /// Adds a condition about pods or ReplicaSets.
+    pub(crate) fn always(&self, condition: Condition) -> Result<(), String> {
+        if !FOLLOWED.contains(&condition.resource.as_str()) {
+            return Err(format!("{} are not followed: {} are", condition.resource, FOLLOWED.join(", ")));
+        }
         self.lock().push(condition);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Condition>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn run(self, gate: Arc<Gate>, trace: Trace) {
+    async fn run(self, resource: &'static str, gate: Arc<Gate>, trace: Trace) {
         let mut lives = gate.lives.subscribe();
         loop {
             if let Some(life) = gate.life() {
@@ -189,7 +211,7 @@ impl Monitor {
                 tokio::select! {
                     biased;
                     () = end.cancelled() => {}
-                    () = self.follow(life, &trace) => {}
+                    () = self.follow(resource, life, &trace) => {}
                 }
             }
             if lives.changed().await.is_err() {
@@ -198,35 +220,36 @@ impl Monitor {
         }
     }
 
-    /// Holds every state of the pods in one life of the server to the conditions.
-    async fn follow(&self, life: Life, trace: &Trace) {
+    /// Holds every state of the objects in one life of the server to the conditions.
+    async fn follow(&self, resource: &str, life: Life, trace: &Trace) {
         let store = life.server.registry().store();
-        let Ok(snapshot) = store.snapshot(PODS, At::Latest).await else { return };
-        let mut pods: BTreeMap<ObjectKey, Object> =
+        let prefix = format!("/registry/{resource}/");
+        let Ok(snapshot) = store.snapshot(&prefix, At::Latest).await else { return };
+        let mut objects: BTreeMap<ObjectKey, Object> =
             snapshot.iter().map(|(_, object)| (ObjectKey::of(object), object.clone())).collect();
-        self.check(&pods, trace);
-        let Ok(mut cursor) = store.watch(PODS, snapshot.revision()) else { return };
+        self.check(resource, &objects, trace);
+        let Ok(mut cursor) = store.watch(&prefix, snapshot.revision()) else { return };
         while let Ok(events) = cursor.next().await {
             for event in events {
-                apply(&mut pods, &event);
-                self.check(&pods, trace);
+                apply(&mut objects, &event);
+                self.check(resource, &objects, trace);
             }
         }
     }
 
-    fn check(&self, pods: &BTreeMap<ObjectKey, Object>, trace: &Trace) {
-        for condition in self.lock().iter() {
-            if let Err(why) = condition.check(pods.values()) {
+    fn check(&self, resource: &str, objects: &BTreeMap<ObjectKey, Object>, trace: &Trace) {
+        for condition in self.lock().iter().filter(|condition| condition.resource == resource) {
+            if let Err(why) = condition.check(objects.values()) {
                 trace.fail(format!("always {why}"));
             }
         }
     }
 }
 
-fn apply(pods: &mut BTreeMap<ObjectKey, Object>, event: &Event) {
+fn apply(objects: &mut BTreeMap<ObjectKey, Object>, event: &Event) {
     let key = ObjectKey::of(&event.object);
     match event.change {
-        Change::Delete => drop(pods.remove(&key)),
-        Change::Put { .. } => drop(pods.insert(key, event.object.clone())),
+        Change::Delete => drop(objects.remove(&key)),
+        Change::Put { .. } => drop(objects.insert(key, event.object.clone())),
     }
 }

@@ -8,7 +8,7 @@
 //! tick 5s                               time passes
 //! wait 60s 20 pods app=web ready        time passes until it holds, at most so much
 //! expect >=15 pods app=web ready        it holds now
-//! always <=25 pods app=web              it holds at every change of a pod from now on
+//! always <=25 pods app=web              it holds at every change of a pod from now on; of ReplicaSets, too
 //! kill server | cut power | start server
 //! kill server after each write | let server live
 //! kill node n3 | start node n3
@@ -178,7 +178,7 @@ impl Line {
                 wait(cluster, duration(time)?, &Condition::parse(&rest(2))?).await?;
             }
             ["expect", ..] => check(cluster, &Condition::parse(&rest(1))?).await?,
-            ["always", ..] => cluster.always(Condition::parse(&rest(1))?),
+            ["always", ..] => cluster.always(Condition::parse(&rest(1))?)?,
             ["kill", "server"] => cluster.kill_server(false).await,
             ["cut", "power"] => cluster.kill_server(true).await,
             ["start", "server"] => cluster.start_server().await.map_err(|error| error.to_string())?,
