@@ -23,6 +23,7 @@ machine >"$WORK/before"
 began=$(date +%s%N)
 check "up" up
 echo "up to ready: $((($(date +%s%N) - began) / 1000000)) ms"
+ready=$SECONDS
 expect "the node" " Ready " k get nodes
 for image in $IMAGES; do
   check "import $image" "$DECAPOD" images import --data-dir "$DATA" ${RUNTIME:+--runtime-dir "$RUNTIME"} "$image"
@@ -82,6 +83,9 @@ check "the job completes" k wait --for=condition=complete job/once --timeout=30s
 . "$ROOT/tests/volumes.sh"
 check "a pod that crashes" k run crash --image=$BUSYBOX --command -- false
 eventually 30 "back-off" bash -c "timeout 10 '$KUBECTL' get pod crash | grep -E 'CrashLoopBackOff|Error'"
+
+echo "all of a stranger's first steps: $((SECONDS - ready)) s after it was ready"
+[ $((SECONDS - ready)) -le 300 ] || fail "a stranger's first steps take more than 5 minutes"
 
 # The process may die: the containers go on, and are found again.
 containers() { k get pods -l app=web -o 'jsonpath={range .items[*]}{.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount}{"\n"}{end}' | sort; }

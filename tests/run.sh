@@ -66,6 +66,7 @@ stage "simulated nodes" tests/sim-nodes.sh
 stage "bad input" tests/bad-input.sh
 stage "bad input: a full disk" tests/full-disk.sh
 stage "cluster: a stranger's first minutes" tests/cluster.sh
+[ -z "${DECAPOD_TEST_FULL:-}" ] || stage "a stranger's machine" tests/stranger.sh
 stage "two clusters on one machine" tests/two-clusters.sh
 stage "two nodes" tests/two-nodes.sh
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/decapod-conformance.XXXXXX")
