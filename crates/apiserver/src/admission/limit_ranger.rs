@@ -173,13 +173,7 @@ impl<'a> Measured<'a> {
     fn check(&self, item: &Value) -> Vec<String> {
         let kind = self.kind;
         let mut problems = Vec::new();
-        let bounds = |field: &'static str| {
-            let map = item.get(field).and_then(Value::as_map);
-            map.into_iter()
-                .flat_map(|map| map.iter())
-                .filter_map(|(resource, value)| Some((resource.as_str(), parse(value)?)))
-        };
-        for (resource, min) in bounds("min") {
+        for (resource, min) in bounds(item, "min") {
             let (request, limit) = self.get(resource);
             match (request, limit) {
                 (None, _) => problems
@@ -196,7 +190,7 @@ impl<'a> Measured<'a> {
                 _ => {}
             }
         }
-        for (resource, max) in bounds("max") {
+        for (resource, max) in bounds(item, "max") {
             let (request, limit) = self.get(resource);
             match (request, limit) {
                 (None, _) if kind == "PersistentVolumeClaim" => {
@@ -221,7 +215,14 @@ impl<'a> Measured<'a> {
                 _ => {}
             }
         }
-        for (resource, ratio) in bounds("maxLimitRequestRatio") {
+        problems.extend(self.check_ratios(item));
+        problems
+    }
+
+    fn check_ratios(&self, item: &Value) -> Vec<String> {
+        let kind = self.kind;
+        let mut problems = Vec::new();
+        for (resource, ratio) in bounds(item, "maxLimitRequestRatio") {
             let (request, limit) = self.get(resource);
             let said = |quantity: Option<Quantity>| quantity.filter(|quantity| quantity.as_f64() != 0.0);
             let missing = |what: &str| {
@@ -248,4 +249,12 @@ impl<'a> Measured<'a> {
     fn get(&self, resource: &str) -> (Option<Quantity>, Option<Quantity>) {
         (self.requests.get(resource).and_then(parse), self.limits.get(resource).and_then(parse))
     }
+}
+
+/// The bounds of one field, such as `min`, by resource.
+fn bounds<'a>(item: &'a Value, field: &str) -> impl Iterator<Item = (&'a str, Quantity)> {
+    let map = item.get(field).and_then(Value::as_map);
+    map.into_iter()
+        .flat_map(|map| map.iter())
+        .filter_map(|(resource, value)| Some((resource.as_str(), parse(value)?)))
 }

@@ -32,7 +32,6 @@ const RULES: &[(&str, &str, &str, &[&str])] = &[
 
 impl Authorizer for NodeAuthorizer {
     fn authorize(&self, question: &Question, lookup: &dyn Lookup) -> Decision {
-        let deny = |why: &str| Decision::Deny(why.to_owned());
         let Some(node) = question.user.as_node() else { return deny("") };
         let What::Resource { verb, group, resource, subresource, namespace, name } = question.what else {
             return deny("");
@@ -67,15 +66,7 @@ impl Authorizer for NodeAuthorizer {
             ("", "persistentvolumeclaims") if subresource.is_empty() => get(Field::Claim),
             ("", "persistentvolumes") => get(Field::Volume),
             ("", "pods") if subresource.is_empty() && reads && !name.is_empty() => used(Field::Pod),
-            ("", "nodes") if subresource.is_empty() && reads => match name {
-                "" => {
-                    Decision::Deny(format!("node '{node}' cannot read all nodes, only its own Node object"))
-                }
-                own if own == node => Decision::Allow(String::new()),
-                other => {
-                    Decision::Deny(format!("node '{node}' cannot read '{other}', only its own Node object"))
-                }
-            },
+            ("", "nodes") if subresource.is_empty() && reads => itself(node, name),
             ("storage.k8s.io", "volumeattachments") => get(Field::Attachment),
             ("", "serviceaccounts") if subresource.is_empty() && verb == "get" => read(Field::Account),
             ("", "serviceaccounts") => match (verb, subresource) {
@@ -85,22 +76,8 @@ impl Authorizer for NodeAuthorizer {
                 }
                 _ => deny("can only create tokens for individual service accounts"),
             },
-            ("coordination.k8s.io", "leases") => match (verb, namespace) {
-                ("get" | "create" | "update" | "patch" | "delete", "kube-node-lease") => {
-                    own(node, verb, name, "node lease")
-                }
-                ("get" | "create" | "update" | "patch" | "delete", _) => {
-                    deny("can only access leases in the \"kube-node-lease\" system namespace")
-                }
-                _ => deny("can only get, create, update, patch, or delete a node lease"),
-            },
-            ("storage.k8s.io", "csinodes") => match (verb, subresource) {
-                ("get" | "create" | "update" | "patch" | "delete", "") => own(node, verb, name, "CSINode"),
-                ("get" | "create" | "update" | "patch" | "delete", _) => {
-                    deny("cannot authorize CSINode subresources")
-                }
-                _ => deny("can only get, create, update, patch, or delete a CSINode"),
-            },
+            ("coordination.k8s.io", "leases") => lease(node, verb, namespace, name),
+            ("storage.k8s.io", "csinodes") => csi_node(node, verb, subresource, name),
             _ => {
                 let rule = RULES.iter().find(|(g, r, s, verbs)| {
                     (*g, *r, *s) == (group, resource, subresource) && verbs.contains(&verb)
@@ -112,6 +89,41 @@ impl Authorizer for NodeAuthorizer {
 
     fn rules(&self, _user: &User, _namespace: &str, _lookup: &dyn Lookup) -> Rules {
         Rules { incomplete: true, ..Rules::default() }
+    }
+}
+
+fn deny(why: &str) -> Decision {
+    Decision::Deny(why.to_owned())
+}
+
+/// Reads of a node.
+fn itself(node: &str, name: &str) -> Decision {
+    match name {
+        own if own == node => Decision::Allow(String::new()),
+        "" => Decision::Deny(format!("node '{node}' cannot read all nodes, only its own Node object")),
+        other => Decision::Deny(format!("node '{node}' cannot read '{other}', only its own Node object")),
+    }
+}
+
+fn lease(node: &str, verb: &str, namespace: &str, name: &str) -> Decision {
+    match (verb, namespace) {
+        ("get" | "create" | "update" | "patch" | "delete", "kube-node-lease") => {
+            own(node, verb, name, "node lease")
+        }
+        ("get" | "create" | "update" | "patch" | "delete", _) => {
+            deny("can only access leases in the \"kube-node-lease\" system namespace")
+        }
+        _ => deny("can only get, create, update, patch, or delete a node lease"),
+    }
+}
+
+fn csi_node(node: &str, verb: &str, subresource: &str, name: &str) -> Decision {
+    match (verb, subresource) {
+        ("get" | "create" | "update" | "patch" | "delete", "") => own(node, verb, name, "CSINode"),
+        ("get" | "create" | "update" | "patch" | "delete", _) => {
+            deny("cannot authorize CSINode subresources")
+        }
+        _ => deny("can only get, create, update, patch, or delete a CSINode"),
     }
 }
 

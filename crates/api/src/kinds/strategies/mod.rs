@@ -34,22 +34,8 @@ use super::strategy::{Plain, Strategy};
 /// The strategy of a built-in kind.
 pub fn of(group: &str, kind: &str) -> Arc<dyn Strategy> {
     match (group, kind) {
-        ("", "ConfigMap") => Arc::new(core::ConfigMap),
-        ("", "Endpoints") => Arc::new(core::Endpoints),
-        ("", "Event") => Arc::new(core::Event { strict: false }),
+        ("", kind) => of_core(kind),
         ("events.k8s.io", "Event") => Arc::new(core::Event { strict: true }),
-        ("", "LimitRange") => Arc::new(core::LimitRange),
-        ("", "Namespace") => Arc::new(core::Namespace),
-        ("", "Node") => Arc::new(core::Node),
-        ("", "PersistentVolume") => Arc::new(core::PersistentVolume),
-        ("", "PersistentVolumeClaim") => Arc::new(core::PersistentVolumeClaim),
-        ("", "Pod") => Arc::new(core::Pod),
-        ("", "PodTemplate") => Arc::new(core::PodTemplate),
-        ("", "ReplicationController") => Arc::new(core::ReplicationController),
-        ("", "ResourceQuota") => Arc::new(core::ResourceQuota),
-        ("", "Secret") => Arc::new(core::Secret),
-        ("", "Service") => Arc::new(core::Service),
-        ("", "ServiceAccount") => Arc::new(core::ServiceAccount),
         ("apps", "ControllerRevision") => Arc::new(apps::ControllerRevision),
         ("apps", "DaemonSet") => Arc::new(apps::DaemonSet),
         ("apps", "Deployment") => Arc::new(apps::Deployment),
@@ -108,6 +94,28 @@ pub fn of(group: &str, kind: &str) -> Arc<dyn Strategy> {
         ("resource.k8s.io", "ResourceClaim") => Arc::new(resource::ResourceClaim),
         ("resource.k8s.io", "ResourceClaimTemplate") => Arc::new(resource::ResourceClaimTemplate),
         ("resource.k8s.io", "ResourceSlice") => Arc::new(resource::ResourceSlice),
+        _ => Arc::new(Plain),
+    }
+}
+
+/// The strategy of a kind of the core group.
+fn of_core(kind: &str) -> Arc<dyn Strategy> {
+    match kind {
+        "ConfigMap" => Arc::new(core::ConfigMap),
+        "Endpoints" => Arc::new(core::Endpoints),
+        "Event" => Arc::new(core::Event { strict: false }),
+        "LimitRange" => Arc::new(core::LimitRange),
+        "Namespace" => Arc::new(core::Namespace),
+        "Node" => Arc::new(core::Node),
+        "PersistentVolume" => Arc::new(core::PersistentVolume),
+        "PersistentVolumeClaim" => Arc::new(core::PersistentVolumeClaim),
+        "Pod" => Arc::new(core::Pod),
+        "PodTemplate" => Arc::new(core::PodTemplate),
+        "ReplicationController" => Arc::new(core::ReplicationController),
+        "ResourceQuota" => Arc::new(core::ResourceQuota),
+        "Secret" => Arc::new(core::Secret),
+        "Service" => Arc::new(core::Service),
+        "ServiceAccount" => Arc::new(core::ServiceAccount),
         _ => Arc::new(Plain),
     }
 }
