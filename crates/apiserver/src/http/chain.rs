@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use decapod_api::Status;
+use decapod_api::kinds::Storage;
 use decapod_client::{PatchType, Reply, Request, Verb};
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
@@ -14,7 +15,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use super::negotiate::{self, Accepted};
+use super::negotiate::{self, Accepted, Form};
 use super::query::{self, Query};
 use super::route::{ResourceRoute, Route};
 use super::{Response, pretty, respond, watch};
@@ -166,16 +167,8 @@ async fn read(body: Incoming) -> Result<Bytes, Status> {
     }
 }
 
-/// A resource request: to the registry, and its answer into the form asked for.
-async fn resource(
-    server: &Server,
-    context: &Context,
-    route: ResourceRoute,
-    query: &Query,
-    headers: &HeaderMap,
-    body: Bytes,
-    accepted: Accepted,
-) -> Result<Response, Status> {
+/// The verb, if there is such a request and its options can be read.
+fn checked_verb(route: &ResourceRoute, query: &Query) -> Result<Verb, Status> {
     let verb = route
         .verb
         .ok_or_else(|| Status::method_not_allowed(&route.resource.group_resource(), "the method"))?;
@@ -192,6 +185,20 @@ async fn resource(
         Verb::Delete | Verb::DeleteCollection => query::check_write(query, "DeleteOptions")?,
         Verb::Get | Verb::List | Verb::Watch => {}
     }
+    Ok(verb)
+}
+
+/// A resource request: to the registry, and its answer into the form asked for.
+async fn resource(
+    server: &Server,
+    context: &Context,
+    route: ResourceRoute,
+    query: &Query,
+    headers: &HeaderMap,
+    body: Bytes,
+    accepted: Accepted,
+) -> Result<Response, Status> {
+    let verb = checked_verb(&route, query)?;
     let media = if body.is_empty() { Media::Json } else { negotiate::content(headers)? };
     let collection = matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
     let request = Request {
@@ -215,6 +222,9 @@ async fn resource(
         Some(subresource) => subresource.kind.clone(),
         None => target.kind().clone(),
     };
+    let is_review = verb == Verb::Create && target.resource.storage == Storage::Virtual;
+    let accepted =
+        if is_review && accepted.form != Form::Object { Accepted::plain(headers)? } else { accepted };
     let timeout = request.options.timeout_seconds;
     let table = table::Request::from_query(query, server.env().now());
     let request = with_query_options(request, query);

@@ -35,6 +35,15 @@ pub enum Form {
 impl Accepted {
     /// From the `Accept` header: the first form that we can write; 406 when there is none.
     pub fn parse(headers: &HeaderMap) -> Result<Accepted, Status> {
+        Accepted::negotiate(headers, true)
+    }
+
+    /// The same for what has no other form than itself: objects that are answered and not kept.
+    pub fn plain(headers: &HeaderMap) -> Result<Accepted, Status> {
+        Accepted::negotiate(headers, false)
+    }
+
+    fn negotiate(headers: &HeaderMap, transforms: bool) -> Result<Accepted, Status> {
         let gzip = gzip(headers);
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         let plain = |media| Accepted { media, form: Form::Object, gzip };
@@ -58,6 +67,7 @@ impl Accepted {
             let known = group == "meta.k8s.io" && matches!(version, "v1" | "v1beta1");
             let form = match kind {
                 "" => return Ok(plain(media)),
+                _ if !transforms => continue,
                 "Table" if known && media != Media::Protobuf => Form::Table(version.to_owned()),
                 "PartialObjectMetadata" | "PartialObjectMetadataList" if known => {
                     Form::PartialObject(version.to_owned())
@@ -94,5 +104,30 @@ pub fn media_type(media: Media) -> &'static str {
         Media::Json => "application/json",
         Media::Yaml => "application/yaml",
         Media::Protobuf => "application/vnd.kubernetes.protobuf",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_kept_has_no_form_but_its_own() {
+        let table = "application/json;as=Table;g=meta.k8s.io;v=v1";
+        let both = format!("{table},application/json");
+        for (accept, parsed, plain) in [
+            ("application/json", Ok(Form::Object), Ok(Form::Object)),
+            (both.as_str(), Ok(Form::Table("v1".into())), Ok(Form::Object)),
+            (table, Ok(Form::Table("v1".into())), Err(406)),
+            ("text/html", Err(406), Err(406)),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().expect("header"));
+            let form = |accepted: Result<Accepted, Status>| {
+                accepted.map(|accepted| accepted.form).map_err(|status| status.code)
+            };
+            assert_eq!(form(Accepted::parse(&headers)), parsed, "{accept}");
+            assert_eq!(form(Accepted::plain(&headers)), plain, "{accept}");
+        }
     }
 }
