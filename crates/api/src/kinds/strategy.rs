@@ -1,7 +1,7 @@
 //! What a kind may do of its own: pure functions over drafts.
 
 use crate::status::Cause;
-use crate::value::Value;
+use crate::value::{Str, Value};
 
 /// A warning for the client, as the `Warning` header carries it.
 pub type Warning = String;
@@ -100,6 +100,12 @@ pub trait Strategy: Send + Sync {
     /// Whether delete answers with the object that is gone (upstream's `ReturnDeletedObject`).
     fn returns_deleted(&self) -> bool {
         false
+    }
+
+    /// Where the stored object has what field selectors call `label`: the first of these paths that is not empty
+    /// (upstream's `ToSelectableFields`).
+    fn selectable_paths(&self, label: &str) -> Vec<Str> {
+        vec![label.into()]
     }
 
     /// Reasons why `name` is none for this kind (upstream's `ValidateObjectMeta` name functions).

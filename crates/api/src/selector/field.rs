@@ -21,6 +21,8 @@ pub struct Term {
     pub value: Str,
     /// Whether it has to be this value, or any other.
     pub equal: bool,
+    /// Where objects have the field: the first of these paths that is not empty.
+    pub paths: Vec<Str>,
 }
 
 /// Why a field selector could not be read.
@@ -65,7 +67,8 @@ impl FieldSelector {
             let value = unescape(value)?;
             // Nothing that has to be nothing holds always.
             if !field.is_empty() || !value.is_empty() {
-                terms.push(Term { field: field.into(), value, equal });
+                let field = Str::from(field);
+                terms.push(Term { paths: vec![field.clone()], field, value, equal });
             }
         }
         Ok(FieldSelector { terms })
@@ -87,6 +90,12 @@ impl FieldSelector {
         Ok(())
     }
 
+    /// The same selector, of objects that have a field `label` at the paths `places(label)`.
+    pub fn located(mut self, places: impl Fn(&str) -> Vec<Str>) -> FieldSelector {
+        self.terms.iter_mut().for_each(|term| term.paths = places(&term.field));
+        self
+    }
+
     /// Whether everything is selected.
     pub fn is_everything(&self) -> bool {
         self.terms.is_empty()
@@ -105,8 +114,11 @@ impl FieldSelector {
     /// Whether `object` is selected. An absent field counts as empty.
     pub fn matches(&self, object: &Object) -> bool {
         self.terms.iter().all(|term| {
-            let path: Vec<&str> = term.field.split('.').collect();
-            let actual = object.raw(&path).map(scalar).unwrap_or_default();
+            let mut values = term.paths.iter().filter_map(|path| {
+                let path: Vec<&str> = path.split('.').collect();
+                object.raw(&path).map(scalar).filter(|value| !value.is_empty())
+            });
+            let actual = values.next().unwrap_or_default();
             (actual == zero(&term.field, &term.value)) == term.equal
         })
     }

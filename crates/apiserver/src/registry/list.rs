@@ -157,6 +157,7 @@ impl Selection {
         fields
             .check(&version.selectable, target.resource.namespaced)
             .map_err(|error| Status::bad_request(error.to_string()))?;
+        let fields = fields.located(|label| target.resource.strategy.selectable_paths(label));
         Ok(Selection { labels, fields })
     }
 

@@ -4,7 +4,7 @@ use crate::Cause;
 use crate::kinds::strategies::rules::{Causes, Place};
 use crate::kinds::strategy::{Strategy, Verb};
 use crate::names;
-use crate::value::Value;
+use crate::value::{Str, Value};
 
 /// Event: what happened, in either of its groups.
 pub struct Event {
@@ -37,6 +37,14 @@ impl Strategy for Event {
             _ => return false,
         }
         true
+    }
+
+    fn selectable_paths(&self, label: &str) -> Vec<Str> {
+        match label {
+            "source" => vec!["source.component".into(), REPORTER.0.into()],
+            label if label == REPORTER.1 => vec![REPORTER.0.into()],
+            label => vec![label.replacen("regarding.", "involvedObject.", 1).into()],
+        }
     }
 
     fn validate(&self, new: &Value, old: Option<&Value>, _verb: Verb) -> Vec<Cause> {
@@ -135,6 +143,28 @@ fn strict(event: &Place, out: &mut Causes) {
 mod tests {
     use super::*;
     use crate::value;
+
+    #[test]
+    fn events_are_selected_by_whoever_reports_them() {
+        let by = |selector: &str, body: &str| {
+            let object = crate::Object::new(bytes::Bytes::copy_from_slice(body.as_bytes()), 1);
+            let selector = crate::selector::FieldSelector::parse(selector).expect(selector);
+            selector.located(|label| Event { strict: false }.selectable_paths(label)).matches(&object)
+        };
+        let older = r#"{"metadata":{},"involvedObject":{"name":"a"},"source":{"component":"k"},"reportingComponent":"r"}"#;
+        let newer = r#"{"metadata":{},"involvedObject":{"name":"a"},"source":{},"reportingComponent":"r"}"#;
+        for (selector, wanted) in [
+            ("source=k", [true, false]),
+            ("source=r", [false, true]),
+            ("source!=r", [true, false]),
+            ("reportingController=r", [true, true]),
+            ("reportingComponent=r,involvedObject.name=a", [true, true]),
+            ("regarding.name=a", [true, true]),
+            ("regarding.name=b", [false, false]),
+        ] {
+            assert_eq!([by(selector, older), by(selector, newer)], wanted, "{selector}");
+        }
+    }
 
     #[test]
     fn events_are_the_same_in_both_groups() {
