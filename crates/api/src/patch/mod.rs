@@ -46,7 +46,7 @@ fn go_map(map: &Map) -> String {
 }
 
 /// A value as Go prints it with `%v`.
-fn go_value(value: &Value) -> String {
+pub fn go_value(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::Bool(bool) => bool.to_string(),

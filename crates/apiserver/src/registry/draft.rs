@@ -190,7 +190,7 @@ pub(crate) fn decode_as(
 }
 
 /// Refuses bodies of another kind or version. Both may be left out.
-fn check_type(kind: &GroupVersionKind, named: &TypeMeta) -> Result<(), Status> {
+pub(super) fn check_type(kind: &GroupVersionKind, named: &TypeMeta) -> Result<(), Status> {
     let version = match named.api_version.as_str() {
         "" => GroupVersion { group: kind.group.clone(), version: kind.version.clone() },
         text => GroupVersion::parse(text),
