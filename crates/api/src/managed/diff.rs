@@ -40,7 +40,8 @@ impl Walk {
             let old_there = always && old.is_some();
             let new_there = always && new.is_some();
             let (before, after) = (get(old), get(new));
-            if before.is_none() && after.is_none() {
+            let is_struct = matches!(field.shape, Shape::Struct(_));
+            if before.is_none() && after.is_none() && !(is_struct && old_there != new_there) {
                 continue;
             }
             self.path.push(Element::Field(field.name.clone()));
