@@ -34,6 +34,10 @@ pub struct Rule {
     paths: Vec<String>,
 }
 
+/// Is shown the rules that a binding gives, or that its role is not there, with the reason to give; says whether it wants
+/// more.
+type Visitor<'v> = dyn FnMut(Result<&[Rule], String>, &dyn Fn() -> String) -> bool + 'v;
+
 /// Who gets which role.
 struct Binding {
     cluster_role: bool,
@@ -59,20 +63,34 @@ impl Authorizer for Rbac {
             What::Resource { namespace, .. } => namespace,
             What::Path { .. } => "",
         };
-        self.visit(question.user, namespace, lookup, &mut |rules, reason| {
+        let mut missing: Vec<String> = Vec::new();
+        self.visit(question.user, namespace, lookup, &mut |found, reason| {
+            let rules = match found {
+                Ok(rules) => rules,
+                Err(error) => {
+                    if !missing.contains(&error) {
+                        missing.push(error);
+                    }
+                    return true;
+                }
+            };
             let allowed = rules.iter().any(|rule| rule.allows(&question.what));
             if allowed {
                 decision = Decision::Allow(reason());
             }
             !allowed
         });
-        decision
+        match (&decision, missing.as_slice()) {
+            (Decision::Deny(_), [only]) => Decision::Deny(format!("RBAC: {only}")),
+            (Decision::Deny(_), [_, ..]) => Decision::Deny(format!("RBAC: [{}]", missing.join(", "))),
+            _ => decision,
+        }
     }
 
     fn rules(&self, user: &User, namespace: &str, lookup: &dyn Lookup) -> Rules {
         let mut found = Rules::default();
         self.visit(user, namespace, lookup, &mut |rules, _| {
-            for rule in rules {
+            for rule in rules.unwrap_or_default() {
                 match rule.paths.is_empty() {
                     true => found.resource.push(rule.to_value()),
                     false => found.non_resource.push(rule.to_value()),
@@ -89,20 +107,14 @@ impl Rbac {
     pub fn rules_of(&self, user: &User, namespace: &str, lookup: &dyn Lookup) -> Vec<Rule> {
         let mut found = Vec::new();
         self.visit(user, namespace, lookup, &mut |rules, _| {
-            found.extend_from_slice(rules);
+            found.extend_from_slice(rules.unwrap_or_default());
             true
         });
         found
     }
 
-    /// Shows `visitor` the rules of every binding that names `user`, with the reason to give, until it has enough.
-    fn visit(
-        &self,
-        user: &User,
-        namespace: &str,
-        lookup: &dyn Lookup,
-        visitor: &mut dyn FnMut(&[Rule], &dyn Fn() -> String) -> bool,
-    ) {
+    /// Shows `visitor` what every binding that names `user` gives, until it has enough.
+    fn visit(&self, user: &User, namespace: &str, lookup: &dyn Lookup, visitor: &mut Visitor) {
         for object in lookup.objects(GROUP, "clusterrolebindings", "") {
             if !self.visit_binding(&object, user, "", lookup, visitor) {
                 return;
@@ -123,7 +135,7 @@ impl Rbac {
         user: &User,
         namespace: &str,
         lookup: &dyn Lookup,
-        visitor: &mut dyn FnMut(&[Rule], &dyn Fn() -> String) -> bool,
+        visitor: &mut Visitor,
     ) -> bool {
         let binding = compiled(&self.bindings, object, |draft| Binding::compile(draft, namespace));
         if !binding.subjects.iter().any(|subject| subject.is(user)) {
@@ -133,8 +145,6 @@ impl Rbac {
             true => lookup.object(GROUP, "clusterroles", "", &binding.role),
             false => lookup.object(GROUP, "roles", namespace, &binding.role),
         };
-        let Some(role) = role else { return true };
-        let rules = compiled(&self.roles, &role, rules_of_role);
         let reason = || {
             let kind = if namespace.is_empty() { "ClusterRoleBinding" } else { "RoleBinding" };
             let of = if binding.cluster_role { "ClusterRole" } else { "Role" };
@@ -146,7 +156,11 @@ impl Rbac {
                 who(user)
             )
         };
-        visitor(&rules, &reason)
+        let Some(role) = role else {
+            let kind = if binding.cluster_role { "clusterrole" } else { "role" };
+            return visitor(Err(format!("{kind}.{GROUP} {:?} not found", binding.role)), &reason);
+        };
+        visitor(Ok(&compiled(&self.roles, &role, rules_of_role)), &reason)
     }
 }
 
