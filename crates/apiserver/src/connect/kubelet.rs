@@ -22,6 +22,9 @@ use crate::identity::User;
 use crate::registry::Lookup;
 use crate::server::Server;
 
+/// Where kubelets listen that do not say where.
+const PORT: i64 = 10250;
+
 /// What a pod's kubelet is asked.
 pub struct Kubelet {
     address: SocketAddr,
@@ -90,7 +93,8 @@ pub async fn serve(
 pub fn address(lookup: &dyn Lookup, node: &str) -> Result<SocketAddr, Status> {
     let unavailable = |why: &str| Status::internal(format!("node {node}: {why}"));
     let object = lookup.draft("", "nodes", "", node).ok_or_else(|| unavailable("it is not registered"))?;
-    let port = object.int_at(&["status", "daemonEndpoints", "kubeletEndpoint", "Port"]).unwrap_or(10250);
+    let port = object.int_at(&["status", "daemonEndpoints", "kubeletEndpoint", "Port"]);
+    let port = port.filter(|port| *port > 0).unwrap_or(PORT);
     let addresses = object.list_at(&["status", "addresses"]);
     // Upstream's order of preference.
     let of_kind = |kind: &str| {

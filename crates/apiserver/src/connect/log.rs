@@ -33,7 +33,7 @@ pub async fn serve(
     };
     let headers = onward::passed_on(request.headers());
     let host = kubelet.host();
-    let onward = kubelet.dial(server).await?;
+    let onward = kubelet.dial(server).await.map_err(unreachable)?;
     let answer = onward.ask(server.env(), Method::GET, headers, Empty::<bytes::Bytes>::new()).await;
     let answer = answer.map_err(|error| failed(&host, &error))?;
     if !answer.status().is_success() {
@@ -72,6 +72,11 @@ async fn send(client: OnUpgrade, encoding: Encoding, mut log: Incoming) {
     if let Err(error) = messages.close().await {
         tracing::debug!(%error, "log over WebSocket");
     }
+}
+
+/// Upstream names no reason when a log's kubelet cannot be reached.
+fn unreachable(status: Status) -> Status {
+    Status { reason: String::new().into(), details: None, ..status }
 }
 
 /// What a kubelet says instead of a log, as a status (upstream's GenericHttpResponseChecker).
