@@ -6,7 +6,8 @@
 Prints how often each kind of difference occurs, with examples; the exit code says whether there are any.
 
 Listed differences: paths and parameters have no descriptions in ours; lists have none, nor types that only upstream's
-own documents describe; a field's possible values are named, and not explained; and upstream's version 2 lists some
+own documents describe; a field's possible values are named, and not explained; WatchEvent has the words of the library
+that ours come from, k8s-openapi; and upstream's version 2 lists some
 types of all groups, such as DeleteOptions, under versions that neither server serves.
 """
 import collections
@@ -64,12 +65,13 @@ def descriptions(document):
             # What a value is good for is not in ours.
             head, enum, values = text.partition("\n\nPossible enum values:\n")
             values = re.findall(r'^ - `"[^"]*"`', values, re.M)
-            yield (name, field), "\n".join([head, *sorted(values)])
+            yield (name, field), "\n".join([head.rstrip(), *sorted(values)])
 
 
 def undescribed(name, document):
-    """Whether the build has no description of a type at hand: lists, and what is answered but not stored."""
-    return name.endswith("List") or name.split(".")[-1] in ("Scale", "ScaleSpec", "ScaleStatus", "Info", "Eviction")
+    """Whether the build has no description of a type at hand: lists, and what is answered but not stored. (WatchEvent's
+    is another one.)"""
+    return name.endswith("List") or name.split(".")[-1] in ("Scale", "ScaleSpec", "ScaleStatus", "Info", "Eviction", "WatchEvent")
 
 
 def compare_descriptions(name, theirs, own, found):
@@ -101,7 +103,8 @@ def main():
         print(len(cases), kind, key)
         for case in cases[:EXAMPLES]:
             print("   ", case[0], "" if case[1] is None else json.dumps(case[1])[:150], "|", "" if case[2] is None else json.dumps(case[2])[:150])
-    print(f"{len(pairs) + 1} OpenAPI documents compared, {sum(map(len, found.values()))} differences")
+    described = sum(1 for (_, text) in descriptions(get(ours, "/openapi/v2")) if text)
+    print(f"{len(pairs) + 1} OpenAPI documents with {described} descriptions compared, {sum(map(len, found.values()))} differences")
     sys.exit(bool(found))
 
 

@@ -16,10 +16,10 @@ import urllib.error
 import urllib.request
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
-# (resource, column) whose cells differ, and why.
+# (path, column) whose cells differ, and why.
 KNOWN = {
-    ("flowschemas", "MissingPL"): "flow control is not built in yet",
-    ("apiservices", "Available"): "aggregation is not built in yet",
+    ("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", "MissingPL"): "flow control is not built in yet",
+    ("/apis/apiregistration.k8s.io/v1/apiservices", "Available"): "aggregation is not built in yet",
 }
 AGE = re.compile(r"\d+[smhdy](\d+[smhd])?$")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT")
@@ -204,16 +204,16 @@ def columns(table):
     return [(c["name"], c["type"], c["format"], c["priority"]) for c in table["columnDefinitions"]]
 
 
-def rows(table, resource):
+def rows(table, path):
     # Cells beyond the columns are shown by no client.
     width = len(table["columnDefinitions"])
-    known = [at for at, column in enumerate(table["columnDefinitions"]) if (resource, column["name"]) in KNOWN]
+    known = [at for at, column in enumerate(table["columnDefinitions"]) if (path, column["name"]) in KNOWN]
 
     def cell(value):
         if not isinstance(value, str):
             return value
-        # The servers' own ports.
-        value = re.sub(r"\b165[45]1\b", "PORT", value)
+        # The servers' own ports, in their endpoints.
+        value = re.sub(r"(^|:)\d{5}$", r"\1PORT", value)
         return "AGE" if AGE.match(value) or TIME.match(value) else UID.sub("UID", value)
 
     show = lambda row: (["KNOWN" if at in known else cell(value) for at, value in enumerate(row["cells"][:width])], row.get("conditions"), row["object"]["kind"])
@@ -233,7 +233,7 @@ def main():
         if columns(theirs) != columns(own):
             different += 1
             print(f"{path}: columns\n  upstream {columns(theirs)}\n  ours     {columns(own)}")
-        theirs, own = rows(theirs, name), rows(own, name)
+        theirs, own = rows(theirs, path), rows(own, path)
         for key in sorted(theirs.keys() & own.keys()):
             compared += 1
             if theirs[key] != own[key]:

@@ -218,7 +218,7 @@ impl Schemas {
     /// that a build has at hand does.
     fn description(&self, owner: &str, field: &Field, values: &[Json]) -> Option<String> {
         let own = self.prose.of_field(owner, &field.name)?;
-        if values.is_empty() {
+        if values.is_empty() || field.shape != Shape::String {
             return Some(own.to_owned());
         }
         let lines: String = values.iter().map(|value| format!("\n - `{value}`")).collect();
