@@ -32,6 +32,10 @@ const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 /// The node that the scheduler has chosen for the first pod.
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
+/// What of a volume decides for whom it is.
+const FITTING: [&[&str]; 4] =
+    [&["status", "phase"], &["spec"], &["metadata", "labels"], &["metadata", "annotations"]];
+
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
@@ -102,7 +106,7 @@ impl Controller {
         keys
     }
 
-    /// The volume, its claim, and if it is free all claims that wait for one.
+    /// The volume, its claim, and if it is free and there is something new to it all claims that wait for one.
     fn of_volume(&self, change: &Change) -> Vec<Key> {
         let mut keys = vec![Key::Volume(change.key.name.clone())];
         for volume in [&change.old, &change.new] {
@@ -112,8 +116,11 @@ impl Controller {
             }
         }
         let is_free = change.new.is_some() && text(&change.new, &["spec", "claimRef", "uid"]).is_none();
-        let was_there = text(&change.old, &["status", "phase"]) == text(&change.new, &["status", "phase"]);
-        if is_free && !was_there || change.new.is_none() {
+        let part = |volume: &Option<decapod_api::Object>, path| {
+            volume.as_ref().and_then(|volume| volume.raw(path)).map(<[u8]>::to_vec)
+        };
+        let is_news = FITTING.iter().any(|path| part(&change.old, path) != part(&change.new, path));
+        if is_free && is_news || change.new.is_none() {
             let is_named = |claim: &decapod_api::Object| {
                 claim.text(&["spec", "volumeName"]).is_some_and(|name| name == change.key.name.as_str())
             };

@@ -258,6 +258,23 @@ fn volumes_without_a_claim_go_their_policys_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_label_may_make_a_volume_fit() {
+    let cluster = Cluster::new();
+    let (claims, volumes) = (PersistentVolumeClaim::resource(), PersistentVolume::resource());
+    cluster.start(start);
+    cluster.server.put(&volumes, volume("v", "6Gi", json!({})));
+    let choosy = json!({"spec": {"selector": {"matchLabels": {"disk": "fast"}}}});
+    cluster.server.put(&claims, claim(choosy));
+    cluster.settle().await;
+    let named = || cluster.get::<PersistentVolumeClaim>("a", "c")["spec"]["volumeName"].clone();
+    assert_eq!(named(), Value::Null);
+    cluster.server.change(&volumes, "", "v", json!({"metadata": {"labels": {"disk": "fast"}}}));
+    cluster.settle().await;
+    assert_eq!(named(), "v");
+    cluster.env.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn claims_and_volumes_find_each_other_and_part() {
     let cluster = Cluster::new();
     let (claims, volumes) = (PersistentVolumeClaim::resource(), PersistentVolume::resource());
