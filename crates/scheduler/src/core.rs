@@ -218,7 +218,7 @@ impl Core {
             return Some(Action::Skip(pod));
         }
         Some(match self.decider.decide(&mut self.snapshot, &pod, chance) {
-            Decision::Node(node) => self.assume(&pod, node, now),
+            Decision::Node(node) => self.assume(&pod, node),
             Decision::NoNodes => {
                 // Any new node will do, which is what NodeName waits for.
                 self.queue.refused(&pod.uid, vec!["NodeName"], now);
@@ -228,14 +228,14 @@ impl Core {
         })
     }
 
-    fn assume(&mut self, pod: &PodInfo, node: Str, now: Duration) -> Action {
+    fn assume(&mut self, pod: &PodInfo, node: Str) -> Action {
         let placed = PodInfo { node, ..pod.clone() };
         let plan = self.snapshot.volumes_for(&placed);
         self.assumed.insert(placed.uid.clone(), ());
         self.snapshot.add_pod(placed.clone());
         match plan {
             plan if plan.is_empty() => Action::Bind(Arc::new(placed)),
-            plan => self.prepare(Arc::new(placed), plan, now),
+            plan => self.prepare(Arc::new(placed), plan),
         }
     }
 

@@ -29,9 +29,8 @@ pub(super) struct Preparations {
 struct Preparation {
     pod: Arc<PodInfo>,
     plan: VolumePlan,
-    until: Duration,
-    /// Whether everything has been asked for.
-    is_asked: bool,
+    /// How long it waits, once everything has been asked for.
+    until: Option<Duration>,
 }
 
 // === impl Core ===
@@ -63,22 +62,21 @@ impl Core {
             return self.bound(uid, false, now);
         }
         if let Some(preparation) = self.preparations.entries.get_mut(uid) {
-            preparation.is_asked = true;
+            preparation.until = Some(now + TIMEOUT);
             self.preparations.is_news = true;
         }
     }
 
     /// When something has to be decided by the passing of time alone, if nothing can be decided now.
     pub fn next_at(&self) -> Option<Duration> {
-        let untils = self.preparations.entries.values().map(|preparation| preparation.until);
+        let untils = self.preparations.entries.values().filter_map(|preparation| preparation.until);
         self.queue.next_at().into_iter().chain(untils).min()
     }
 
     /// Counts on what `plan` says, and waits for it.
-    pub(super) fn prepare(&mut self, pod: Arc<PodInfo>, plan: VolumePlan, now: Duration) -> Action {
+    pub(super) fn prepare(&mut self, pod: Arc<PodInfo>, plan: VolumePlan) -> Action {
         self.snapshot.storage_mut().promise(&plan, &pod.node);
-        let preparation =
-            Preparation { pod: pod.clone(), plan: plan.clone(), until: now + TIMEOUT, is_asked: false };
+        let preparation = Preparation { pod: pod.clone(), plan: plan.clone(), until: None };
         self.preparations.entries.insert(pod.uid.clone(), preparation);
         Action::Prepare(pod, plan)
     }
@@ -92,7 +90,7 @@ impl Core {
 
     /// A pod whose volumes are there, or will not come.
     pub(super) fn prepared(&mut self, now: Duration) -> Option<Action> {
-        let is_due = |preparation: &Preparation| preparation.until <= now;
+        let is_due = |preparation: &Preparation| preparation.until.is_some_and(|until| until <= now);
         if !self.preparations.is_news && !self.preparations.entries.values().any(is_due) {
             return None;
         }
@@ -108,7 +106,7 @@ impl Core {
                 progress => progress,
             }
         };
-        let mut asked = self.preparations.entries.values().filter(|preparation| preparation.is_asked);
+        let mut asked = self.preparations.entries.values().filter(|preparation| preparation.until.is_some());
         let settled = asked.find_map(|preparation| match progress(preparation) {
             Progress::Waiting => None,
             Progress::Bound => Some((preparation.pod.clone(), None)),
