@@ -27,9 +27,10 @@ build kube-proxy
 # An address that services lead to, and a way for packets that no rule has caught.
 address=10.9.9.9
 ip link set lo up
-ip link add bench0 type dummy
+ip link add bench0 type veth peer name bench1
 ip address add "$address/24" dev bench0
 ip link set bench0 up
+ip link set bench1 up
 ip route add default dev bench0
 
 proxy() { # the proxy alone has a folder of processes of its own

@@ -44,14 +44,14 @@ impl Server {
         Ok(Server { processes: text.lines().filter_map(process).collect() })
     }
 
-    /// The CPU that they and all their threads have used.
+    /// The CPU that they, all their threads and the programs that they ran to the end have used.
     pub fn cpu(&self) -> Result<Duration, Error> {
         let mut ticks = 0;
         for process in &self.processes {
             let stat = read(&process.dir.join("stat"))?;
             let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
             let field = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-            ticks += field(11) + field(12);
+            ticks += (11..=14).map(field).sum::<u64>();
         }
         Ok(Duration::from_millis(ticks * 1000 / TICKS))
     }

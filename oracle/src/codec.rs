@@ -221,8 +221,14 @@ fn encodings(kind: &Kind, draft: &Value) -> Encodings {
     let ty = ty(kind);
     let json = String::from_utf8_lossy(&json::to_bytes(draft, ty)).into_owned();
     let text = |field: &str| draft.str_at(&[field]).unwrap_or_default();
-    let message = || protobuf::envelope(text("apiVersion"), text("kind"), &protobuf::encode(draft, ty));
-    Encodings { json, protobuf: has_protobuf(kind).then(message) }
+    // Of a draft and of its JSON the same message is to be made; where not, none is.
+    let message = || {
+        let of_json = protobuf::item(json.as_bytes(), ty);
+        let message = if of_json == protobuf::encode(draft, ty) { of_json } else { Vec::new() };
+        protobuf::envelope(text("apiVersion"), text("kind"), &message)
+    };
+    let protobuf = has_protobuf(kind).then(message);
+    Encodings { json, protobuf }
 }
 
 /// Tables and discovery documents have no protobuf; audit events have, but carry opaque objects in another form there, and

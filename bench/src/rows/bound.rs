@@ -3,20 +3,20 @@
 //! What is written meanwhile is each pod, its binding and the scheduler's event, on a server that syncs; all processes
 //! share the machine with the generator.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use decapod_sys::Env;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::Error;
 use crate::args::{self, Shape};
 use crate::connection::{Connection, Http, Target};
 use crate::load::{Load, Place, Until, drive};
-use crate::pods::{self, Encoding, NAMESPACE};
+use crate::pods::{self, Encoding};
 use crate::results::Results;
 use crate::server::Server;
 
@@ -24,6 +24,9 @@ use crate::server::Server;
 const BOUND_TIMEOUT: Duration = Duration::from_secs(900);
 /// How long a scheduler may take to know all nodes.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const PODS: &str = "/api/v1/namespaces/bench/pods";
+/// How much of an event is looked at.
+const LINE_BYTES: usize = 160;
 /// Zones that nodes are spread over.
 const ZONES: u64 = 3;
 
@@ -61,15 +64,12 @@ async fn bind(
 ) -> Result<Duration, Error> {
     let Until::Count(count) = load.until else { return Ok(Duration::ZERO) };
     let scope = place.env.scope();
-    let mut connection = place.target.connect(&scope, Http::Two).await?;
-    let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
-    let revision = pods::revision(&mut connection, &format!("{path}?limit=1")).await?;
-    let watch = format!("{path}?watch=true&resourceVersion={revision}&fieldSelector=spec.nodeName%21%3D");
-    let events = connection.send(pods::get(&watch, Encoding::Json)).await?.into_body();
-    let bound = Arc::new(AtomicU64::new(0));
-    scope.spawn("watcher", count_added(connection, events, bound.clone()));
+    let bound: Arc<AtomicU64> = Arc::default();
+    let connection = place.target.connect(&scope, Http::Two).await?;
+    let watch = format!("{PODS}?watch=true&labelSelector=batch%3D{prefix}&fieldSelector=spec.nodeName%21%3D");
+    scope.spawn("watcher", count_bound(connection, watch, bound.clone()));
     let begin = Instant::now();
-    drive(place, load, move |n| pods::post(&path, pod(&format!("{prefix}-{n}"), shape))).await?;
+    drive(place, load, move |n| pods::post(PODS, pod(n, prefix, shape))).await?;
     while bound.load(Ordering::Relaxed) < count {
         if begin.elapsed() > timeout {
             let bound = bound.load(Ordering::Relaxed);
@@ -82,22 +82,33 @@ async fn bind(
     Ok(wall)
 }
 
-/// Counts the pods that come into a watch: it selects those that are bound.
-async fn count_added(_connection: Connection, mut events: Incoming, bound: Arc<AtomicU64>) {
-    let mut line = Vec::new();
-    while let Some(Ok(frame)) = events.frame().await {
-        for byte in frame.data_ref().map_or(&[][..], |data| data) {
-            match byte {
-                b'\n' => {
-                    let added = line.starts_with(b"{\"type\":\"ADDED\"");
-                    bound.fetch_add(u64::from(added), Ordering::Relaxed);
-                    line.clear();
+/// Counts the pods that come into `watch`, which selects those that are bound. A server may end a watch whose client is
+/// slow; the next one begins with all that is there.
+async fn count_bound(mut connection: Connection, watch: String, bound: Arc<AtomicU64>) {
+    let mut names: HashSet<Vec<u8>> = HashSet::new();
+    while let Ok(response) = connection.send(pods::get(&watch, Encoding::Json)).await {
+        let (mut events, mut line) = (response.into_body(), Vec::new());
+        while let Some(Ok(frame)) = events.frame().await {
+            for byte in frame.data_ref().map_or(&[][..], |data| data) {
+                match byte {
+                    b'\n' => {
+                        names.extend(name(&line).map(<[u8]>::to_vec));
+                        line.clear();
+                    }
+                    _ if line.len() < LINE_BYTES => line.push(*byte),
+                    _ => {}
                 }
-                _ if line.len() < 16 => line.push(*byte),
-                _ => {}
             }
+            bound.store(names.len() as u64, Ordering::Relaxed);
         }
     }
+}
+
+/// The name in the first bytes of an event, where every server writes it.
+fn name(line: &[u8]) -> Option<&[u8]> {
+    const BEFORE: &[u8] = b"\"metadata\":{\"name\":\"";
+    let from = memchr::memmem::find(line, BEFORE)? + BEFORE.len();
+    line[from..].split(|byte| *byte == b'"').next()
 }
 
 /// A node as upstream's scheduler_perf has them.
@@ -113,7 +124,7 @@ fn node(n: u64) -> String {
 }
 
 /// A pod as upstream's scheduler_perf has them. It tolerates that no kubelet has ever spoken for its node.
-fn pod(name: &str, shape: Shape) -> String {
+fn pod(n: u64, batch: &str, shape: Shape) -> String {
     let (label, more) = match shape {
         Shape::Plain => ("none", String::new()),
         Shape::Spread => (
@@ -135,7 +146,8 @@ fn pod(name: &str, shape: Shape) -> String {
         }
     };
     format!(
-        "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{{\"name\":\"{name}\",\"labels\":{{\"color\":\"{label}\"}}}},\
+        "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{{\"name\":\"{batch}-{n}\",\
+         \"labels\":{{\"batch\":\"{batch}\",\"color\":\"{label}\"}}}},\
          \"spec\":{{{more}\"tolerations\":[{{\"operator\":\"Exists\"}}],\"containers\":[{{\"name\":\"pause\",\
          \"image\":\"registry.k8s.io/pause:3.10\",\"resources\":{{\"requests\":{{\"cpu\":\"10m\",\"memory\":\"50Mi\"}}}}}}]}}}}"
     )

@@ -57,21 +57,21 @@ impl Encodings {
     }
 
     /// The encoding `form` of `object`: the one that is kept, or what `make` makes, which is kept then.
-    pub fn of<E>(
-        &self,
-        object: &Object,
-        form: Form,
-        make: impl FnOnce() -> Result<Bytes, E>,
-    ) -> Result<Bytes, E> {
-        if let Some(kept) = object.slot().get(form) {
-            return Ok(kept);
-        }
-        // Outside of any lock: two who ask at once may both make it.
-        let made = make()?;
+    pub fn of(&self, object: &Object, form: Form, make: impl FnOnce() -> Bytes) -> Bytes {
+        object.slot().get(form).unwrap_or_else(|| self.keep(object, form, make()))
+    }
+
+    /// The same where there may be no such encoding.
+    pub fn try_of(&self, object: &Object, form: Form, make: impl FnOnce() -> Option<Bytes>) -> Option<Bytes> {
+        object.slot().get(form).or_else(|| Some(self.keep(object, form, make()?)))
+    }
+
+    /// Keeps what was made outside of any lock: two who ask at once may both make it.
+    fn keep(&self, object: &Object, form: Form, made: Bytes) -> Bytes {
         if made.len() + ENTRY_BYTES <= self.0.budget_bytes && object.slot().put(form, &made) {
             self.0.admit(Entry { object: object.downgrade(), form, bytes: made.len() + ENTRY_BYTES });
         }
-        Ok(made)
+        made
     }
 
     /// How many bytes are kept.
@@ -133,7 +133,6 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::convert::Infallible;
 
     use super::*;
 
@@ -149,24 +148,25 @@ mod tests {
         let ask = |form| {
             encodings.of(&object, form, || {
                 made.set(made.get() + 1);
-                Ok::<_, Infallible>(Bytes::from(format!("made {}", form.number)))
+                Bytes::from(format!("made {}", form.number))
             })
         };
         assert_eq!(ask(FORM), ask(FORM));
         assert_eq!(made.get(), 1);
-        assert_eq!(ask(Form { number: 2, ty: 0 }), Ok(Bytes::from_static(b"made 2")));
-        assert_eq!(ask(Form { number: 1, ty: 7 }), Ok(Bytes::from_static(b"made 1")));
+        assert_eq!(ask(Form { number: 2, ty: 0 }), "made 2");
+        assert_eq!(ask(Form { number: 1, ty: 7 }), "made 1");
         assert_eq!(made.get(), 3);
-        assert_eq!(Encodings::new(1 << 20).of(&object, FORM, || Err(())), Ok(Bytes::from_static(b"made 1")));
+        assert_eq!(Encodings::new(1 << 20).try_of(&object, FORM, || None).as_deref(), Some(&b"made 1"[..]));
+        assert_eq!(encodings.try_of(&object, Form { number: 3, ty: 0 }, || None), None);
     }
 
     #[test]
     fn the_oldest_go_when_the_budget_is_exceeded() {
         let encodings = Encodings::new(4 * (1000 + ENTRY_BYTES));
         let objects: Vec<Object> = (0..10).map(|_| object("{}")).collect();
-        let big = || Ok::<_, Infallible>(Bytes::from(vec![0; 1000]));
+        let big = || Bytes::from(vec![0; 1000]);
         for object in &objects {
-            assert_eq!(encodings.of(object, FORM, big).map(|bytes| bytes.len()), Ok(1000));
+            assert_eq!(encodings.of(object, FORM, big).len(), 1000);
         }
         let kept: Vec<bool> = objects.iter().map(|object| object.slot().get(FORM).is_some()).collect();
         assert_eq!(kept.iter().filter(|kept| **kept).count(), 4);
@@ -177,8 +177,8 @@ mod tests {
     #[test]
     fn what_exceeds_the_budget_alone_is_not_kept() {
         let (encodings, object) = (Encodings::new(100), object("{}"));
-        let big = || Ok::<_, Infallible>(Bytes::from(vec![0; 1000]));
-        assert_eq!(encodings.of(&object, FORM, big).map(|bytes| bytes.len()), Ok(1000));
+        let big = || Bytes::from(vec![0; 1000]);
+        assert_eq!(encodings.of(&object, FORM, big).len(), 1000);
         assert!(object.slot().get(FORM).is_none());
     }
 }

@@ -4,7 +4,7 @@ use crate::schema::Type;
 use crate::value::{Map, Value};
 
 /// As many fields as nearly every struct has; more cost an allocation.
-const FEW: usize = 64;
+pub(super) const FEW: usize = 64;
 
 /// Calls `then` with the values of `map` at the indices of their fields; nulls count as absent.
 pub(super) fn slotted<'v, R>(

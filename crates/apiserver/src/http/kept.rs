@@ -1,11 +1,11 @@
 //! Encodings that are kept for whoever asks next, each within a budget of memory.
 
 use bytes::Bytes;
-use decapod_api::codec::DecodeError;
+use decapod_api::Object;
+use decapod_api::codec::protobuf;
 use decapod_api::encodings::{Encodings, Form as Key};
 use decapod_api::meta::GroupVersionKind;
 use decapod_api::schema::{Schema, TypeRef};
-use decapod_api::{Object, codec};
 
 use super::negotiate::{Accepted, Form};
 use crate::registry::Media;
@@ -33,9 +33,8 @@ impl Default for Kept {
 
 impl Kept {
     /// The protobuf message of an object, without an envelope.
-    pub fn message(&self, object: &Object, ty: TypeRef) -> Result<Bytes, DecodeError> {
-        let key = Key { number: 0, ty: ty.id() };
-        self.messages.of(object, key, || codec::protobuf::item(object.body(), ty).map(Bytes::from))
+    pub fn message(&self, object: &Object, ty: TypeRef) -> Bytes {
+        self.messages.of(object, Key { number: 0, ty: ty.id() }, || protobuf::item(object.body(), ty).into())
     }
 
     /// The frame of an event about `object`, of the form that [`form`] gave.
@@ -49,7 +48,7 @@ impl Kept {
         // Events are told apart by their first letter.
         let event = event.bytes().next().map_or(0, u32::from);
         let form = Key { number: form.number | event, ..form };
-        self.frames.of(object, form, || make().ok_or(())).ok()
+        self.frames.try_of(object, form, make)
     }
 }
 

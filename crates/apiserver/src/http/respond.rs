@@ -182,8 +182,7 @@ fn json_list(list: List, kind: &GroupVersionKind) -> Parts {
 fn protobuf_list(list: List, kind: &GroupVersionKind, kept: &Kept) -> Result<Parts, Status> {
     let list_kind = GroupVersionKind { kind: format!("{}List", kind.kind).into(), ..kind.clone() };
     let (item, ty) = (type_of(kind)?, type_of(&list_kind)?);
-    let items = list.items.iter().map(|object| kept.message(object, item));
-    let items: Vec<Bytes> = items.collect::<Result<_, _>>().map_err(Status::internal)?;
+    let items: Vec<Bytes> = list.items.iter().map(|object| kept.message(object, item)).collect();
     let lengths = items.iter().map(Bytes::len);
     let head = protobuf::list_head(&kind.api_version(), &list_kind.kind, &list_meta(&list), ty, lengths);
     let before_item = |_, length, out: &mut Vec<u8>| protobuf::before_item(length, out);
@@ -192,7 +191,7 @@ fn protobuf_list(list: List, kind: &GroupVersionKind, kept: &Kept) -> Result<Par
 
 /// An object as protobuf in its envelope.
 pub fn enveloped(object: &Object, kind: &GroupVersionKind, kept: &Kept) -> Result<Vec<u8>, Status> {
-    let message = kept.message(object, type_of(kind)?).map_err(Status::internal)?;
+    let message = kept.message(object, type_of(kind)?);
     Ok(protobuf::envelope(&kind.api_version(), &kind.kind, &message))
 }
 

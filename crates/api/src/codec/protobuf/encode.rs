@@ -1,23 +1,27 @@
 //! Draft to message. What gogo-proto writes: every field that is no pointer, zero or not; lists and maps item by
 //! item, maps sorted by key.
 
+use std::borrow::Cow;
+
 use super::open_with;
+use super::source::{Raw, Source};
 use super::wire::{Writer, varint_bytes};
-use crate::codec::slots::slotted;
-use crate::codec::{DecodeError, FieldValidation, base64, json, time};
+use crate::codec::{base64, time};
 use crate::schema::{Field, MemberOf, SchemaOr, Shape, Type, TypeId, TypeRef};
-use crate::value::{Map, Value};
+use crate::value::Value;
 
 /// The message of an object, without an envelope. `kind` and `apiVersion` are no part of it.
 pub fn encode(draft: &Value, ty: TypeRef) -> Vec<u8> {
     let mut encoder = Encoder { root: ty, out: Writer::with_capacity(1024) };
-    encoder.object(ty.ty, draft.as_map());
+    encoder.object(ty.ty, Some(draft));
     encoder.out.finish()
 }
 
 /// The message of an object from its canonical JSON.
-pub fn item(body: &[u8], ty: TypeRef) -> Result<Vec<u8>, DecodeError> {
-    Ok(encode(&json::decode(body, ty, FieldValidation::Ignore)?.draft, ty))
+pub fn item(body: &[u8], ty: TypeRef) -> Vec<u8> {
+    let mut encoder = Encoder { root: ty, out: Writer::with_capacity(body.len()) };
+    encoder.object(ty.ty, Some(Raw(body)));
+    encoder.out.finish()
 }
 
 /// An enveloped list of type `ty` (such as `PodList`) up to its first item, when its items' messages are of these
@@ -63,12 +67,12 @@ struct Encoder<'s> {
 // === impl Encoder ===
 
 impl Encoder<'_> {
-    fn object(&mut self, ty: &Type, map: Option<&Map>) {
-        slotted(ty, map, |slots| self.members(ty, slots));
+    fn object<'v, S: Source<'v>>(&mut self, ty: &Type, value: Option<S>) {
+        S::slots(value, ty, |slots| self.members(ty, slots));
     }
 
     /// Everything in a message, from the last member to the first.
-    fn members(&mut self, ty: &Type, slots: &[Option<&Value>]) {
+    fn members<'v, S: Source<'v>>(&mut self, ty: &Type, slots: &[Option<S>]) {
         for member in ty.members.iter().rev() {
             match member.of {
                 MemberOf::Field(at) => self.field(&ty.fields[at as usize], slots[at as usize]),
@@ -81,23 +85,22 @@ impl Encoder<'_> {
         }
     }
 
-    fn field(&mut self, field: &Field, value: Option<&Value>) {
+    fn field<'v, S: Source<'v>>(&mut self, field: &Field, value: Option<S>) {
         match (&field.shape, value) {
-            (Shape::List(of), Some(Value::List(items))) => {
-                for item in items.iter().rev() {
+            (Shape::List(of), Some(list)) if list.is_list() => {
+                for item in list.items().rev() {
                     self.value(field.number, of, Some(item));
                 }
             }
-            (Shape::Map(of), Some(Value::Map(map))) => self.map(field.number, of, map),
+            (Shape::Map(of), Some(map)) if map.is_map() => self.map(field.number, of, map),
             (Shape::List(_) | Shape::Map(_) | Shape::Bytes | Shape::Wrapped(_), None) => {}
             (_, None) if field.pointer => {}
             (shape, value) => self.value(field.number, shape, value),
         }
     }
 
-    fn map(&mut self, number: u32, of: &Shape, map: &Map) {
-        let entries: Vec<_> = map.iter().collect();
-        for (key, value) in entries.into_iter().rev() {
+    fn map<'v, S: Source<'v>>(&mut self, number: u32, of: &Shape, map: S) {
+        for (key, value) in map.entries().into_iter().rev() {
             let since = self.out.len();
             if !(matches!(of, Shape::Bytes) && value.is_null()) {
                 self.value(2, of, Some(value));
@@ -108,54 +111,49 @@ impl Encoder<'_> {
     }
 
     /// One value; `None` is the zero value.
-    fn value(&mut self, number: u32, shape: &Shape, value: Option<&Value>) {
-        let text = value.and_then(Value::as_str).unwrap_or_default();
-        let int = value.and_then(Value::as_int).unwrap_or_default();
+    fn value<'v, S: Source<'v>>(&mut self, number: u32, shape: &Shape, value: Option<S>) {
         match shape {
-            Shape::Bool => {
-                self.out.varint(number, u64::from(value.and_then(Value::as_bool).unwrap_or_default()))
-            }
+            Shape::Bool => self.out.varint(number, u64::from(value.and_then(S::bool).unwrap_or_default())),
             // Negative numbers of either width are sign-extended to ten bytes.
-            Shape::Int32 | Shape::Int64 => self.out.varint(number, int as u64),
-            Shape::Float => {
-                let float = match value {
-                    Some(Value::Float(float)) => *float,
-                    _ => int as f64,
-                };
-                self.out.fixed64(number, float.to_bits());
+            Shape::Int32 | Shape::Int64 => {
+                self.out.varint(number, value.and_then(S::int).unwrap_or_default() as u64);
             }
-            Shape::String => self.out.bytes(number, text.as_bytes()),
+            Shape::Float => {
+                self.out.fixed64(number, value.and_then(S::float).unwrap_or_default().to_bits());
+            }
+            Shape::String => self.out.bytes(number, text(value).as_bytes()),
             // Drafts hold valid base64: every decoder sees to it.
-            Shape::Bytes => self.out.bytes(number, &base64::decode(text).unwrap_or_default()),
+            Shape::Bytes => self.out.bytes(number, &base64::decode(&text(value)).unwrap_or_default()),
             _ => {
                 let since = self.out.len();
-                self.message(shape, value, text, int);
+                self.message(shape, value);
                 self.out.close(number, since);
             }
         }
     }
 
     /// What is inside the message of a value.
-    fn message(&mut self, shape: &Shape, value: Option<&Value>, text: &str, int: i64) {
+    fn message<'v, S: Source<'v>>(&mut self, shape: &Shape, value: Option<S>) {
         match shape {
-            Shape::Struct(id) => self.object(self.root.schema.resolve(*id).ty, value.and_then(Value::as_map)),
+            Shape::Struct(id) => self.object(self.root.schema.resolve(*id).ty, value),
             Shape::Wrapped(of) => {
-                for item in value.and_then(Value::as_list).unwrap_or_default().iter().rev() {
+                for item in value.into_iter().flat_map(S::items).rev() {
                     self.value(1, of, Some(item));
                 }
             }
-            Shape::Time | Shape::MicroTime => self.time(shape, text),
-            Shape::Quantity => self.out.bytes(1, if text.is_empty() { b"0" } else { text.as_bytes() }),
+            Shape::Time | Shape::MicroTime => self.time(shape, &text(value)),
+            Shape::Quantity => match &*text(value) {
+                "" => self.out.bytes(1, b"0"),
+                text => self.out.bytes(1, text.as_bytes()),
+            },
             Shape::IntOrString => {
-                self.out.bytes(3, text.as_bytes());
-                self.out.varint(2, int as u64);
-                self.out.varint(1, u64::from(matches!(value, Some(Value::String(_)))));
+                self.out.bytes(3, text(value).as_bytes());
+                self.out.varint(2, value.and_then(S::int).unwrap_or_default() as u64);
+                self.out.varint(1, u64::from(value.is_some_and(S::is_text)));
             }
             Shape::Raw | Shape::FieldsV1 | Shape::Json => {
                 if let Some(value) = value.filter(|value| !value.is_null()) {
-                    let mut raw = Vec::new();
-                    json::write_any(value, &mut raw);
-                    self.out.bytes(1, &raw);
+                    self.out.bytes(1, &value.json());
                 }
             }
             Shape::SchemaOr(or, id) => self.schema_or(*or, *id, value),
@@ -175,22 +173,27 @@ impl Encoder<'_> {
         self.out.varint(1, instant.seconds as u64);
     }
 
-    fn schema_or(&mut self, or: SchemaOr, id: TypeId, value: Option<&Value>) {
+    fn schema_or<'v, S: Source<'v>>(&mut self, or: SchemaOr, id: TypeId, value: Option<S>) {
         let schema = Shape::Struct(id);
         match (or, value) {
-            (SchemaOr::Bool, Some(Value::Map(_))) => {
+            (SchemaOr::Bool, Some(map)) if map.is_map() => {
                 self.value(2, &schema, value);
                 self.out.varint(1, 1);
             }
-            (SchemaOr::Bool, _) => self.out.varint(1, u64::from(value == Some(&Value::Bool(true)))),
-            (_, Some(Value::Map(_))) => self.value(1, &schema, value),
-            (_, Some(Value::List(items))) => {
+            (SchemaOr::Bool, _) => self.out.varint(1, u64::from(value.and_then(S::bool) == Some(true))),
+            (_, Some(map)) if map.is_map() => self.value(1, &schema, value),
+            (_, Some(list)) => {
                 let of = if or == SchemaOr::Strings { &Shape::String } else { &schema };
-                for item in items.iter().rev() {
+                for item in list.items().rev() {
                     self.value(2, of, Some(item));
                 }
             }
             _ => {}
         }
     }
+}
+
+/// The text of a value; empty if it is none.
+fn text<'v, S: Source<'v>>(value: Option<S>) -> Cow<'v, str> {
+    value.and_then(S::text).unwrap_or_default()
 }

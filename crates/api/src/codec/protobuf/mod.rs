@@ -3,6 +3,7 @@
 
 mod decode;
 mod encode;
+mod source;
 mod wire;
 
 pub use encode::{LIST_END, before_item, encode, item, list_head};
