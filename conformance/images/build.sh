@@ -120,8 +120,13 @@ download() {
 
 archive() { echo "$cache/images/$image-${1##*:}.tar"; } # full name
 
-# Is the archive there, and newer than all it is made from?
-fresh() { [[ -e $1 && -z $(find "$here" "$here"/../upstream/*/go.mod -type f -newer "$1" -print -quit) ]]; }
+# A digest of all that images are made from.
+inputs() {
+	(cd "$here/.." && find images upstream/*/go.mod -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
+}
+
+# Is the archive there, and made from what is here now?
+fresh() { [[ -e $1 && $(cat "$1.inputs" 2>/dev/null) == "$inputs" ]]; }
 
 make_missing() {
 	local ref path work='' started=$SECONDS root
@@ -138,7 +143,9 @@ make_missing() {
 			(cd "$here/mkimage" && GOWORK=off go build -trimpath -buildvcs=false -o "$work/mkimage" .)
 		fi
 		"$work/mkimage" -ref "$ref" -root "$root" -out "$work/image.tar" "${config[@]}"
+		rm -f "$path.inputs"
 		mv "$work/image.tar" "$path"
+		echo "$inputs" >"$path.inputs"
 		echo "made $ref: $((SECONDS - started)) s, $(($(stat -c %s "$path") / 1000)) kB" >&2
 	done
 }
@@ -152,6 +159,7 @@ provide() { # name
 	for ref in "${refs[@]}"; do archive "$ref"; done
 }
 
+inputs=$(inputs)
 recipes=("$here"/*/recipe.sh)
 names=("${recipes[@]%/recipe.sh}")
 for name in "${@:-${names[@]##*/}}"; do provide "$name"; done
