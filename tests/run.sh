@@ -54,6 +54,7 @@ stage "format" cargo fmt --all --check
 stage "schema facts are fresh" cargo xtask schema --check
 stage "house rules" cargo xtask tidy
 stage "lints" cargo clippy --quiet --workspace --all-targets -- -D warnings
+stage "dependencies" scripts/cargo-deny.sh
 stage "unit and property tests" unit_tests
 stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
