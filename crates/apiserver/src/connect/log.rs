@@ -76,7 +76,7 @@ async fn send(client: OnUpgrade, encoding: Encoding, mut log: Incoming) {
 
 /// Upstream names no reason when a log's kubelet cannot be reached.
 fn unreachable(status: Status) -> Status {
-    Status { reason: String::new().into(), details: None, ..status }
+    Status { reason: String::new(), details: None, ..status }
 }
 
 /// What a kubelet says instead of a log, as a status (upstream's GenericHttpResponseChecker).
