@@ -58,11 +58,12 @@ impl Worker {
             return Some(self.shared.env.now() + RETRY);
         }
         self.prober.keep(&self.pod, &runtime, &ips, true, &self.env);
+        // Whoever reads that the pod has ended gives its place away.
+        self.shared.admission.forget(self.pod.uid());
         self.publish(&runtime, true, false);
         match self.give_back().await {
             Ok(()) => {
                 self.stage = Stage::Ended;
-                self.shared.admission.forget(self.pod.uid());
                 self.publish(&runtime, true, true);
                 Some(self.shared.env.now())
             }
