@@ -221,10 +221,12 @@ fn encodings(kind: &Kind, draft: &Value) -> Encodings {
     let ty = ty(kind);
     let json = String::from_utf8_lossy(&json::to_bytes(draft, ty)).into_owned();
     let text = |field: &str| draft.str_at(&[field]).unwrap_or_default();
-    // Of a draft and of its JSON the same message is to be made; where not, none is.
+    // Of JSON the same message is to be made as of its draft; where not, none is. It is no draft but this one that may
+    // have a pointer to the zero time, which JSON says as null and protobuf as an empty message.
     let message = || {
-        let of_json = protobuf::item(json.as_bytes(), ty);
-        let message = if of_json == protobuf::encode(draft, ty) { of_json } else { Vec::new() };
+        let read = json::decode(json.as_bytes(), ty, FieldValidation::Ignore).map(|read| read.draft);
+        let same = read.is_ok_and(|read| protobuf::item(json.as_bytes(), ty) == protobuf::encode(&read, ty));
+        let message = if same { protobuf::encode(draft, ty) } else { Vec::new() };
         protobuf::envelope(text("apiVersion"), text("kind"), &message)
     };
     let protobuf = has_protobuf(kind).then(message);
