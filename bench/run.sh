@@ -3,6 +3,8 @@
 #
 #   run.sh [--full] [--results FILE] [--profile PROFILE] [--rows ROW,ROW]
 #
+# Rows are start, idle, create, get, list, patch, watch, more (what a pod needs in memory, with --more N), clientgo.
+#
 # One side runs at a time, in the order A B B A, so that what the machine does meanwhile meets both. The server is
 # pinned to core 0, the generator to core 1; only starts have all cores. Both sides are durable, on TLS, with RBAC for a
 # user who is no administrator of the system, managed fields, and the same admission plugins; neither has flow control.
@@ -33,9 +35,14 @@ client_cores=1
 build
 (cd "$root/bench/clientgo" && CGO_ENABLED=0 GOWORK=off go build -trimpath -o "$target/bench-clientgo" .)
 
+wants() { [[ -z $rows || ,$rows, == *,$1,* ]]; } # row
+
 load() { # further arguments
+	local row asked=
+	for row in create get list patch watch more; do ! wants "$row" || asked+=,$row; done
+	[[ -n $asked ]] || return 0
 	bench requests --port "$port" --cert "$dir/bench.crt" --key "$dir/bench.key" --seconds "$seconds" \
-		--objects "$objects" --rate "$rate" --more "$more" ${rows:+--rows "$rows"} "$@"
+		--objects "$objects" --rate "$rate" --more "$more" --rows "${asked#,}" "$@"
 }
 
 # Upstream's own client, on the pods that are there by now.
@@ -47,18 +54,18 @@ clientgo() {
 # === the two sides ===
 
 life() { # one life of one side: what it is asked, in order
-	if [[ -z $rows ]]; then
+	if wants start; then
 		begin "start, first boot" 0,1
 		stop_all
 	fi
 	begin "" 0
 	prepare
-	[[ -n $rows ]] || bench idle --row "at rest, empty" --seconds "$idle"
+	! wants idle || bench idle --row "at rest, empty" --seconds "$idle"
 	load
-	[[ -n $rows ]] || clientgo
-	[[ -n $rows ]] || bench idle --row "at rest after all this" --seconds 5
-	[[ $side != decapod ]] || admin_list >"$work/list.json"
-	[[ -z $rows ]] || return 0
+	! wants clientgo || clientgo
+	! wants idle || bench idle --row "at rest after all this" --seconds 5
+	[[ $side != decapod ]] || ! wants list || admin_list >"$work/list.json"
+	wants start || return 0
 	stop_all
 	begin "start with $((objects + more)) pods" 0,1
 }
@@ -78,5 +85,5 @@ copied() {
 }
 
 take_turns
-[[ ! -s $work/list.json || -n $rows ]] || copied
+[[ ! -s $work/list.json ]] || copied
 table

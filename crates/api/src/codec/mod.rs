@@ -12,6 +12,8 @@ pub(crate) mod text;
 pub mod time;
 pub mod yaml;
 
+pub(crate) use slots::slotted;
+
 use crate::status::Status;
 use crate::value::Value;
 

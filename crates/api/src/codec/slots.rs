@@ -7,7 +7,7 @@ use crate::value::{Map, Value};
 pub(super) const FEW: usize = 64;
 
 /// Calls `then` with the values of `map` at the indices of their fields; nulls count as absent.
-pub(super) fn slotted<'v, R>(
+pub(crate) fn slotted<'v, R>(
     ty: &Type,
     map: Option<&'v Map>,
     then: impl FnOnce(&[Option<&'v Value>]) -> R,

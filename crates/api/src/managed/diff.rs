@@ -1,6 +1,7 @@
 //! What a change added, modified and removed, as sets of paths.
 
 use super::set::{Element, FieldSet};
+use crate::codec::slotted;
 use crate::schema::{Field, ListType, Omit, Shape, TypeRef};
 use crate::value::{Map, Str, Value};
 
@@ -32,28 +33,25 @@ struct Walk {
 impl Walk {
     /// The fields of a struct that is there on the sides that are given.
     fn fields(&mut self, old: Option<&Value>, new: Option<&Value>, ty: TypeRef) {
-        for field in &ty.ty.fields {
-            let get = |side: Option<&'_ Value>| side.and_then(|value| value.get(&field.name)).cloned();
-            // A struct that Go always writes is there even when the draft leaves it out.
-            let always = field.omit == Omit::Never
-                && !matches!(field.shape, Shape::String | Shape::Int32 | Shape::Int64 | Shape::Bool);
-            let old_there = always && old.is_some();
-            let new_there = always && new.is_some();
-            let (before, after) = (get(old), get(new));
-            let is_struct = matches!(field.shape, Shape::Struct(_));
-            if before.is_none() && after.is_none() && !(is_struct && old_there != new_there) {
-                continue;
-            }
-            self.path.push(Element::Field(field.name.clone()));
-            self.value(
-                (before.as_ref(), old_there),
-                (after.as_ref(), new_there),
-                &field.shape,
-                Some(field),
-                ty,
-            );
-            self.path.pop();
-        }
+        let (old_map, new_map) = (old.and_then(Value::as_map), new.and_then(Value::as_map));
+        slotted(ty.ty, old_map, |before| {
+            slotted(ty.ty, new_map, |after| {
+                for (field, (before, after)) in ty.ty.fields.iter().zip(before.iter().zip(after)) {
+                    // A struct that Go always writes is there even when the draft leaves it out.
+                    let always = field.omit == Omit::Never
+                        && !matches!(field.shape, Shape::String | Shape::Int32 | Shape::Int64 | Shape::Bool);
+                    let [old_there, new_there] = [old, new].map(|side| always && side.is_some());
+                    let comes_or_goes = matches!(field.shape, Shape::Struct(_)) && old_there != new_there;
+                    if before.is_none() && after.is_none() && !comes_or_goes {
+                        continue;
+                    }
+                    self.path.push(Element::Field(field.name.clone()));
+                    let (before, after) = ((*before, old_there), (*after, new_there));
+                    self.value(before, after, &field.shape, Some(field), ty);
+                    self.path.pop();
+                }
+            });
+        });
     }
 
     /// A value of either side, each with whether it is there although the draft leaves it out.
@@ -65,16 +63,17 @@ impl Walk {
         field: Option<&Field>,
         ty: TypeRef,
     ) {
+        if old.0.is_some() && old.0 == new.0 {
+            return;
+        }
         let atomic = field.is_some_and(|field| field.atomic);
         let list_type = field.and_then(|field| field.list_type);
         match shape {
             Shape::Struct(id) if !atomic && !ty.schema.resolve(*id).ty.atomic => {
                 self.presence(old, new);
-                let side = |(value, there): (Option<&Value>, bool)| {
-                    value.cloned().or_else(|| there.then(Value::map))
-                };
-                let (before, after) = (side(old), side(new));
-                self.fields(before.as_ref(), after.as_ref(), ty.schema.resolve(*id));
+                let empty = Value::map();
+                let [before, after] = [old, new].map(|(value, there)| value.or(there.then_some(&empty)));
+                self.fields(before, after, ty.schema.resolve(*id));
             }
             Shape::Map(of) if !atomic => {
                 self.presence(old, new);
@@ -91,7 +90,7 @@ impl Walk {
                     |item: &Value| Element::Item(serde_json::to_string(item).unwrap_or_default().into());
                 self.items(old.0, new.0, of, ty, text);
             }
-            _ if old.0 == new.0 => {}
+            _ if old.0.is_none() && new.0.is_none() => {}
             _ => match (old.0.is_some() || old.1, new.0.is_some() || new.1) {
                 (false, _) => self.difference.added.insert(&self.path),
                 (_, false) => self.difference.removed.insert(&self.path),
@@ -121,27 +120,27 @@ impl Walk {
         }
     }
 
-    fn items(
+    fn items<'v>(
         &mut self,
-        old: Option<&Value>,
-        new: Option<&Value>,
+        old: Option<&'v Value>,
+        new: Option<&'v Value>,
         of: &Shape,
         ty: TypeRef,
         id: impl Fn(&Value) -> Element,
     ) {
-        let list = |side: Option<&'_ Value>| -> Vec<(Element, Value)> {
+        let list = |side: Option<&'v Value>| -> Vec<(Element, &'v Value)> {
             let items = side.and_then(Value::as_list).unwrap_or(&[]);
-            items.iter().map(|item| (id(item), item.clone())).collect()
+            items.iter().map(|item| (id(item), item)).collect()
         };
         let (mut old, new) = (list(old), list(new));
-        for (element, item) in &new {
-            let before = old.iter().position(|(other, _)| other == element).map(|at| old.swap_remove(at).1);
-            self.path.push(element.clone());
-            self.value((before.as_ref(), false), (Some(item), false), of, None, ty);
+        for (element, item) in new {
+            let before = old.iter().position(|(other, _)| *other == element).map(|at| old.swap_remove(at).1);
+            self.path.push(element);
+            self.value((before, false), (Some(item), false), of, None, ty);
             self.path.pop();
         }
-        for (element, item) in &old {
-            self.path.push(element.clone());
+        for (element, item) in old {
+            self.path.push(element);
             self.value((Some(item), false), (None, false), of, None, ty);
             self.path.pop();
         }
