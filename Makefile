@@ -19,13 +19,17 @@ test-full: ## the same with the long counts
 conformance: ## upstream's conformance tests on two nodes; FOCUS=regex for a part of them
 	conformance/run.sh $(if $(FOCUS),--focus '$(FOCUS)')
 
-bench: ## the figures of the API server and of a node beside upstream's, five minutes each; bench-full takes hours
+bench: ## the figures of the API server, a node, the scheduler and the service proxy beside upstream's, in minutes; bench-full takes hours
 	bench/run.sh
 	bench/node.sh
+	bench/scheduler.sh
+	bench/proxy.sh
 
 bench-full: ## the same with the long counts, and the engines that could stand in the place of our log
 	bench/run.sh --full
 	bench/node.sh --full
+	bench/scheduler.sh --full
+	bench/proxy.sh --full
 	mkdir -p target/engines && cargo run --release --manifest-path bench/engines/Cargo.toml -- target/engines
 
 fmt: ## format the code
