@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Beside upstream's kube-apiserver v1.36.3: discovery and the RBAC bootstrap objects are the same, and upstream's
-# kube-scheduler schedules against ours.
+# kube-scheduler schedules a Deployment's pods on ours.
 . "$(dirname "$0")/lib.sh"
 
 UPSTREAM="$ROOT/conformance/upstream"
@@ -58,27 +58,31 @@ for resource in clusterroles clusterrolebindings roles rolebindings; do
   same "$resource" "$OBJECTS" get "$resource" --all-namespaces -o json
 done
 
-# Upstream's scheduler against our API server.
+# Upstream's scheduler against our API server: it schedules what our controllers make of a Deployment, and nothing that it
+# reads or watches fails.
 scheduler=$("$UPSTREAM/build.sh" kube-scheduler)
+"$DECAPOD" controller-manager --kubeconfig "$WORK/ours/admin.kubeconfig" >"$WORK/controllers.log" 2>&1 &
+STARTED+=($!)
+eventually 20 "our controllers are ready" grep -q '^ready' "$WORK/controllers.log"
 ours create -f - >/dev/null <<'YAML'
 apiVersion: v1
 kind: Node
 metadata: {name: one}
 YAML
 ours patch node one --subresource=status --type=merge -p '{"status":{"capacity":{"cpu":"4","memory":"8Gi","pods":"110"},"allocatable":{"cpu":"4","memory":"8Gi","pods":"110"},"conditions":[{"type":"Ready","status":"True"}]}}' >/dev/null
-# No controller runs here that would see that it is ready.
-ours taint node one node.kubernetes.io/not-ready:NoSchedule- >/dev/null
 "$scheduler" --kubeconfig "$WORK/ours/admin.kubeconfig" --authentication-kubeconfig "$WORK/ours/admin.kubeconfig" \
   --authorization-kubeconfig "$WORK/ours/admin.kubeconfig" --secure-port=16531 --bind-address=127.0.0.1 \
   --leader-elect=false --kube-api-content-type=application/vnd.kubernetes.protobuf >"$WORK/scheduler.log" 2>&1 &
-STARTED+=($!)
-ours create serviceaccount default >/dev/null 2>&1 || true
-for i in 1 2 3; do
-  ours create -f - >/dev/null <<YAML
-{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p$i"}, "spec": {"containers": [{"name": "c", "image": "example.com/c"}]}}
-YAML
-done
-scheduled() { [ "$(ours get pods -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | grep -c '^one$')" = 3 ]; }
-eventually 30 "upstream's scheduler binds the pods" scheduled
-if grep -E 'reflector.*(Failed|failed)' "$WORK/scheduler.log" >&2; then fail "upstream's reflectors complain"; fi
-PASSED=$((PASSED + 1))
+SCHEDULER=$!
+STARTED+=("$SCHEDULER")
+bound() { [ "$(ours get pods -l app=web -o 'jsonpath={range .items[*]}{.spec.nodeName}{"\n"}{end}' | grep -c '^one$')" = "$1" ]; }
+check "a Deployment" ours create deployment web --image=example.com/web --replicas=3
+eventually 30 "upstream's scheduler binds the pods of a Deployment" bound 3
+check "scale" ours scale deployment web --replicas=5
+eventually 20 "and those that come later" bound 5
+expect "its events" "Successfully assigned default/web-" ours get events --field-selector reason=Scheduled
+kill -0 "$SCHEDULER" || fail "upstream's scheduler ended"
+if grep -E '^E[0-9]|reflector\.go.*([Ee]rror|forbidden|unable|[Ff]ailed)' "$WORK/scheduler.log" >&2; then fail "upstream's scheduler complains"; fi
+grep -q '^I[0-9]' "$WORK/scheduler.log" || fail "upstream's scheduler says nothing at all"
+if grep -E ' (WARN|ERROR) |panicked' "$WORK/controllers.log" >&2; then fail "our controllers complain"; fi
+PASSED=$((PASSED + 2))

@@ -162,8 +162,9 @@ fn aggregated(role: &Value, roles: &[Value]) -> Vec<Value> {
     rules
 }
 
-/// The service by which pods reach the API, where it leads, the range that services live in, and the server's right to
-/// talk to kubelets.
+/// The service by which pods reach the API, where it leads, the range that services live in, the server's right to talk to
+/// kubelets, and whose certificates it takes, for other servers to take them too (upstream's
+/// pkg/controlplane/controller/clusterauthenticationtrust).
 fn service_objects(server: &Server) -> Vec<(&'static str, &'static str, Value)> {
     let config = server.config();
     let (base, bits) = config.service_cidr;
@@ -192,7 +193,12 @@ fn service_objects(server: &Server) -> Vec<(&'static str, &'static str, Value)> 
         "subjects": [{"apiGroup": RBAC, "kind": "User", "name": KUBELET_CLIENT.name}],
     });
     let range = decapod_api::value!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [format!("{base}/{bits}")]}});
+    let trust = decapod_api::value!({
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {"client-ca-file": server.pki().ca_pem()},
+    });
     let mut objects = vec![
+        ("", "configmaps", trust),
         (RBAC, "clusterrolebindings", kubelets),
         ("networking.k8s.io", "servicecidrs", range),
         ("", "services", service),
