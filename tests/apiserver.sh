@@ -40,6 +40,36 @@ check "apply" k apply -f "$WORK/config.yaml"
 before=$(k get cm conf -o 'jsonpath={.metadata.resourceVersion}')
 expect "apply again" "unchanged" k apply -f "$WORK/config.yaml"
 [ "$before" = "$(k get cm conf -o 'jsonpath={.metadata.resourceVersion}')" ] || fail "an unchanged apply moved the revision"
+# Writes that change nothing move no revision, neither the object's nor the store's.
+stays() {
+  local name=$1 object=$2 before
+  shift 2
+  before=$(revisions "$object")
+  check "$name of $object" "$@"
+  [ "$before" = "$(revisions "$object")" ] || fail "$name of $object moved the revision from $before to $(revisions "$object")"
+  PASSED=$((PASSED + 1))
+}
+revisions() { echo "$(k get "$1" -o 'jsonpath={.metadata.resourceVersion}') $(k get --raw '/api/v1/namespaces/default/configmaps?limit=1' | sed 's/.*"metadata":{"resourceVersion":"\([0-9]*\)".*/\1/; s/,"continue.*//')"; }
+# Raw, for kubectl's own replace writes an annotation anew.
+put() {
+  k get --raw "$1" >"$WORK/object.json"
+  k replace --raw "$1" -f "$WORK/object.json"
+}
+while read -r object path; do
+  stays "an empty merge patch" "$object" k patch "$object" --type=merge -p '{}'
+  stays "an empty strategic patch" "$object" k patch "$object" -p '{}'
+  stays "an empty JSON patch" "$object" k patch "$object" --type=json -p '[]'
+  stays "an identical PUT" "$object" put "$path"
+done <<'OBJECTS'
+cm/conf /api/v1/namespaces/default/configmaps/conf
+deployment/web /apis/apps/v1/namespaces/default/deployments/web
+deployment/web /apis/apps/v1/namespaces/default/deployments/web/status
+namespace/default /api/v1/namespaces/default
+service/kubernetes /api/v1/namespaces/default/services/kubernetes
+OBJECTS
+stays "a patch to what is so already" deployment/web k patch deployment/web -p '{"spec":{"replicas":1}}'
+stays "an empty patch to the status" deployment/web k patch deployment/web --subresource=status --type=merge -p '{"status":{}}'
+stays "the same scale" deployment/web k scale deployment web --replicas=1
 sed -i 's/one/two/' "$WORK/config.yaml"
 expect "diff" "two" k diff -f "$WORK/config.yaml"
 check "apply a change" k apply -f "$WORK/config.yaml"
