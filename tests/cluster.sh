@@ -28,6 +28,41 @@ expect "the node" " Ready " k get nodes
 for image in $IMAGES; do
   check "import $image" "$DECAPOD" images import --data-dir "$DATA" ${RUNTIME:+--runtime-dir "$RUNTIME"} "$image"
 done
+# Archives of one layout alone, as docker save and podman save write them.
+check "archives" "$ROOT/tests/archives.py" "$(echo "$IMAGES" | grep busybox)" example.com "$WORK/image"
+for form in oci docker; do
+  expect "import an archive of the $form layout" "example.com/$form:1" \
+    "$DECAPOD" images import --data-dir "$DATA" ${RUNTIME:+--runtime-dir "$RUNTIME"} "$WORK/image.$form.tar"
+done
+list() { "$DECAPOD" images list --data-dir "$DATA" ${RUNTIME:+--runtime-dir "$RUNTIME"}; }
+for image in "$AGNHOST" "$BUSYBOX" example.com/oci:1 example.com/docker:1; do
+  expect "images list" "$image" list
+done
+
+# What takes its time goes on meanwhile: a container that crashes, one that a probe restarts, and the node's own pods, of
+# which one is of no use.
+check "a container that crashes" k run crash --image=example.com/docker:1 --command -- false
+check "a container that is not alive" k apply -f - <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: sick}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: sick
+    image: example.com/oci:1
+    command: [sleep, "3600"]
+    livenessProbe: {exec: {command: [cat, /alive]}, periodSeconds: 1, failureThreshold: 2}
+YAML
+echo '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "half' >"$DATA/manifests/broken.yaml"
+cat >"$DATA/manifests/static.yaml" <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: static}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: c, image: "$BUSYBOX", command: [sleep, "3600"]}]
+YAML
 
 check "config map" k create configmap conf --from-literal=greeting=hello
 check "secret" k create secret generic hidden --from-literal=word=xyzzy
@@ -81,8 +116,19 @@ check "undone" k rollout status deployment/web --timeout=60s
 check "a job" k create job once --image=$BUSYBOX -- echo done
 check "the job completes" k wait --for=condition=complete job/once --timeout=30s
 . "$ROOT/tests/volumes.sh"
-check "a pod that crashes" k run crash --image=$BUSYBOX --command -- false
-eventually 30 "back-off" bash -c "timeout 10 '$KUBECTL' get pod crash | grep -E 'CrashLoopBackOff|Error'"
+status_of() { k get pod "$1" -o "jsonpath={.status.containerStatuses[0].$2}"; }
+backs_off() { [ "$(status_of crash restartCount)" -ge 2 ] && [ "$(status_of crash state.waiting.reason)" = CrashLoopBackOff ]; }
+eventually 30 "a container that crashes is started again, later each time" backs_off
+expect "and says so" "Back-off restarting failed container" k get events --field-selector reason=BackOff
+restarted() { [ "$(status_of sick restartCount)" -ge 1 ] && [ "$(status_of sick lastState.terminated.exitCode)" = 137 ]; }
+eventually 20 "a container that is not alive is killed and started again" restarted
+expect "and says so" "Liveness probe failed" k get events --field-selector reason=Unhealthy
+eventually 20 "a static pod runs, and the API shows it" k wait --for=condition=Ready pod/static-one --timeout=10s
+passed_over() { grep -c 'a manifest is passed over' "$DATA/decapod.log"; }
+[ "$(passed_over)" = 1 ] || { passed_over; fail "a static pod's malformed manifest: not one line"; }
+expect "a malformed manifest is named" "broken.yaml" grep 'a manifest is passed over' "$DATA/decapod.log"
+rm "$DATA/manifests/"*.yaml
+eventually 20 "a static pod whose manifest goes is gone" bash -c "! timeout 10 '$KUBECTL' get pod static-one"
 
 echo "all of a stranger's first steps: $((SECONDS - ready)) s after it was ready"
 [ $((SECONDS - ready)) -le 300 ] || fail "a stranger's first steps take more than 5 minutes"

@@ -29,6 +29,19 @@ struct OciDescriptor {
     annotations: BTreeMap<String, String>,
 }
 
+// === impl OciDescriptor ===
+
+impl OciDescriptor {
+    /// By what containerd calls it: its own name for it, or a reference that is more than a tag.
+    fn name(&self) -> Option<String> {
+        let reference = || {
+            let reference = self.annotations.get("org.opencontainers.image.ref.name");
+            reference.filter(|reference| reference.contains(['/', ':', '@']))
+        };
+        self.annotations.get("io.containerd.image.name").or_else(reference).cloned()
+    }
+}
+
 /// The names of the images in the archive at `path`, sorted; an error if it is no archive of images.
 pub fn names(path: &Path) -> io::Result<Vec<String>> {
     let mut file = File::open(path)?;
@@ -47,9 +60,7 @@ pub fn names(path: &Path) -> io::Result<Vec<String>> {
             }
             "index.json" => {
                 let index: OciIndex = read(&mut file, size)?;
-                let own =
-                    |manifest: &OciDescriptor| manifest.annotations.get("io.containerd.image.name").cloned();
-                names.extend(index.manifests.iter().filter_map(own));
+                names.extend(index.manifests.iter().filter_map(OciDescriptor::name));
                 known = true;
             }
             _ => {}

@@ -1,7 +1,7 @@
 //! Static pods: manifests in a folder of this node, and their images in the API (pkg/kubelet/config/file.go,
 //! pkg/kubelet/pod/mirror_client.go).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use decapod_client::{Client, Informer};
@@ -59,9 +59,14 @@ async fn follow(
         | WatchMask::DELETE_SELF;
     inotify.watches().add(directory, mask)?;
     let mut changes = inotify.into_event_stream(vec![0; 4096])?;
+    let mut said = BTreeSet::new();
     loop {
         let seen = sender.borrow().clone();
-        sender.send_replace(read_all(env, directory, node_name, &seen));
+        let (pods, wrong) = read_all(env, directory, node_name, &seen);
+        // Once for each, however often the others change.
+        wrong.difference(&said).for_each(|error| tracing::warn!(%error, "a manifest is passed over"));
+        said = wrong;
+        sender.send_replace(pods);
         match changes.next().await {
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(error),
@@ -70,11 +75,17 @@ async fn follow(
     }
 }
 
-fn read_all(env: &Env, directory: &Path, node_name: &str, before: &Manifests) -> Manifests {
+/// The pods of the manifests in `directory`, and what is wrong with the others.
+fn read_all(
+    env: &Env,
+    directory: &Path,
+    node_name: &str,
+    before: &Manifests,
+) -> (Manifests, BTreeSet<String>) {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    let mut pods = Manifests::new();
+    let (mut pods, mut wrong) = (Manifests::new(), BTreeSet::new());
     for path in paths.iter().filter(|path| path.is_file() && !is_hidden(path)) {
         match read(path, node_name) {
             Ok(mut pod) => {
@@ -86,10 +97,12 @@ fn read_all(env: &Env, directory: &Path, node_name: &str, before: &Manifests) ->
                 pod.metadata.annotations.get_or_insert_default().insert(CONFIG_SEEN.to_owned(), seen);
                 pods.insert(uid, pod);
             }
-            Err(error) => tracing::warn!(%error, "a manifest is passed over"),
+            Err(error) => {
+                wrong.insert(error.to_string());
+            }
         }
     }
-    pods
+    (pods, wrong)
 }
 
 fn is_hidden(path: &Path) -> bool {
@@ -192,6 +205,20 @@ fn report(result: Result<(), decapod_api::Status>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manifest_that_is_none_is_named_and_the_others_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        write("a.yaml", "{\"kind\": \"Pod\", \"metadata\": {");
+        write("b.yaml", "metadata: {}");
+        write("c.yaml", "metadata: {name: c}\nspec: {containers: [{name: c, image: i}]}");
+        let (pods, wrong) = read_all(&Env::simulated(1), directory.path(), "one", &Manifests::new());
+        assert_eq!(pods.len(), 1);
+        let wrong: Vec<String> = wrong.into_iter().collect();
+        assert!(wrong[0].contains("a.yaml is no pod: ") && !wrong[0].contains('\n'), "{wrong:?}");
+        assert!(wrong[1].ends_with("b.yaml names no pod") && wrong.len() == 2, "{wrong:?}");
+    }
 
     #[tokio::test]
     async fn manifests_come_and_go() {
