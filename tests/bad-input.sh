@@ -20,12 +20,20 @@ one_line() {
 # up ARGUMENTS...: with nothing of the user's own.
 up() { timeout 30 "$DECAPOD" up --kubeconfig "$WORK/kubeconfig" "$@"; }
 
-refuses "an unknown flag" "unexpected argument '--nope'" "$DECAPOD" up --nope
-refuses "an unknown command" "unrecognized subcommand" "$DECAPOD" upp
-refuses "a network that is none" "--service-cidr" "$DECAPOD" apiserver --service-cidr 10.43.0.0
-refuses "a network with host bits" "bits set outside the prefix" "$DECAPOD" apiserver --service-cidr 10.43.1.7/16
-
-refuses "a port that is none" "0..=65535" "$DECAPOD" up --port 99999
+# not_understood NAME WANTED ARGUMENTS...: as `one_line`, and the exit code tells it from a command that failed.
+not_understood() {
+  local name=$1 wanted=$2 code=0
+  shift 2
+  one_line "$name" "$wanted" "$DECAPOD" "$@"
+  "$DECAPOD" "$@" >/dev/null 2>&1 || code=$?
+  [ "$code" = 2 ] || fail "$name: exit code $code"
+}
+not_understood "an unknown flag" "unexpected argument '--nope' found (a similar argument exists: '--node-ip'); see decapod up --help" up --nope
+not_understood "an unknown command" "unrecognized subcommand 'upp' (a similar subcommand exists: 'up'); see decapod --help" upp
+not_understood "a flag that is missing" "--kubeconfig <FILE>; see decapod scheduler --help" scheduler
+not_understood "a network that is none" "--service-cidr" apiserver --service-cidr 10.43.0.0
+not_understood "a network with host bits" "bits set outside the prefix; see decapod apiserver --help" apiserver --service-cidr 10.43.1.7/16
+not_understood "a port that is none" "0..=65535; see decapod up --help" up --port 99999
 one_line "networks of which one is in the other" "overlap" up --data-dir "$WORK/none" --cluster-cidr 10.43.128.0/20
 one_line "a node in its own pods' network" "--node-ip" up --data-dir "$WORK/none" --node-ip 10.42.0.9
 
@@ -63,15 +71,31 @@ make_initramfs
 boot RUN=up
 eventually 120 "the machine ends" bash -c "! kill -0 $MACHINE"
 said=$(grep -o 'decapod: .*' "$WORK/console") || { cat "$WORK/console" >&2; fail "a kernel without features: nothing is said"; }
+[ "$(echo "$said" | wc -l)" = 1 ] || fail "a kernel without features: not one line"
+expect "a kernel without features: what to do" "load what is missing with modprobe" echo "$said"
 for feature in overlayfs bridges veth nftables; do
   expect "the kernel has no $feature" "no $feature" echo "$said"
 done
 
 start_apiserver "$WORK/api" 16551
-refuses "a busy port" "choose another with --port" "$DECAPOD" apiserver --data-dir "$WORK/other" --port 16551
-refuses "a data directory in use" "in use" "$DECAPOD" apiserver --data-dir "$WORK/api" --port 16552
+one_line "a busy port" "choose another with --port" "$DECAPOD" apiserver --data-dir "$WORK/other" --port 16551
+one_line "a busy port of a cluster" "choose another with --port" up --data-dir "$WORK/busy" --port 16551
+one_line "a busy port of one in the background" "choose another with --port" up --detach --data-dir "$WORK/busy" --port 16551
+"$DECAPOD" uninstall --data-dir "$WORK/busy" --kubeconfig "$WORK/kubeconfig" >/dev/null 2>&1 || true
+one_line "a data directory in use" "in use" "$DECAPOD" apiserver --data-dir "$WORK/api" --port 16552
 k() { timeout 20 "$KUBECTL" --kubeconfig "$WORK/api/admin.kubeconfig" "$@"; }
 refuses "a malformed manifest" "error" k create -f - <<<'{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {'
+# post NAME WANTED BODY: one line that says what is wrong, of whoever does not go through kubectl's own checks.
+post() {
+  echo "$3" >"$WORK/body"
+  refuses "$1" "$2" k create --raw /api/v1/namespaces/default/configmaps -f "$WORK/body"
+  [ "$(k create --raw /api/v1/namespaces/default/configmaps -f "$WORK/body" 2>&1 | wc -l)" = 1 ] || fail "$1: not one line"
+}
+post "half an object, to the API itself" "(BadRequest)" '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {'
+post "no object, to the API itself" "(BadRequest)" '"text"'
+post "another kind, to the API itself" "(BadRequest)" '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}'
+post "a field of the wrong type, to the API itself" "unmarshal" '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": 7}}'
+post "a name that is none, to the API itself" "metadata.name: Invalid value" '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "X_"}}'
 refuses "a field of the wrong type" "cannot unmarshal" k create --validate=false -f - <<<'{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, "spec": {"replicas": "three"}}'
 check "something to keep" k create cm keep --from-literal=a=b
 kill "$PID" && wait "$PID" || true
@@ -92,7 +116,7 @@ kill "$PID" && wait "$PID" || true
 # A key that is half written is named.
 cp "$WORK/api/pki/ca.key" "$WORK/ca.key"
 head -c 40 "$WORK/ca.key" >"$WORK/api/pki/ca.key"
-refuses "a half-written file" "ca.key" "$DECAPOD" apiserver --data-dir "$WORK/api" --port 16551
+one_line "a half-written file" "ca.key" "$DECAPOD" apiserver --data-dir "$WORK/api" --port 16551
 cp "$WORK/ca.key" "$WORK/api/pki/ca.key"
 start_apiserver "$WORK/api" 16551
 expect "nothing lost" "keep" k get cm keep -o name

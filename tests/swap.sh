@@ -72,6 +72,6 @@ STARTED+=($!)
 deployment theirs
 ends scheduler "$scheduler"
 
-refuses "an unknown option" "unexpected argument '--nope'" "$DECAPOD" scheduler --kubeconfig "$KUBECONFIG" --nope
+refuses "an unknown option" "unexpected argument '--nope' found; see decapod scheduler --help" "$DECAPOD" scheduler --kubeconfig "$KUBECONFIG" --nope
 refuses "no kubeconfig" "--kubeconfig" "$DECAPOD" proxy
 refuses "a kubeconfig that is not there" "--kubeconfig: cannot read" "$DECAPOD" kubelet --data-dir "$WORK/none" --kubeconfig "$WORK/none.kubeconfig"

@@ -14,10 +14,13 @@ fn says_its_version() {
 }
 
 #[test]
-fn refuses_unknown_options_by_name() {
+fn refuses_unknown_options_by_name_in_one_line() {
     for command in ["up", "down", "uninstall", "apiserver"] {
         let output = decapod(&[command, "--no-such-option"]);
         assert_eq!(output.status.code(), Some(2), "{command}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("--no-such-option"), "{command}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.starts_with("decapod: unexpected argument '--no-such-option' found"), "{said}");
+        assert!(said.ends_with(&format!("; see decapod {command} --help\n")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
     }
 }

@@ -4,6 +4,7 @@ pub mod component;
 mod doctor;
 mod node;
 mod parse;
+mod refused;
 mod token;
 
 use std::net::Ipv4Addr;
@@ -14,6 +15,7 @@ use ipnet::Ipv4Net;
 
 pub use doctor::Doctor;
 pub use node::{Agent, ClusterArgs, Folder, NodeArgs, data_dir};
+pub use refused::one_line;
 pub use token::{Token, TokenAction, Whose};
 
 /// Kubernetes as one small binary.

@@ -35,7 +35,7 @@ pub enum Error {
     #[error(transparent)]
     Cluster(#[from] crate::cluster::Error),
     /// The process in the background ended.
-    #[error("the cluster did not start:\n{0}")]
+    #[error("the cluster did not start: {0}")]
     DidNotStart(String),
     /// Something could not be taken away.
     #[error("not everything could be removed: {0}")]

@@ -181,6 +181,7 @@ fn detach(args: &args::Up) -> Result<(), Error> {
     let log = paths.log();
     let log_file =
         std::fs::OpenOptions::new().create(true).append(true).open(&log).map_err(Error::file(&log))?;
+    let begins = log_file.metadata().map_err(Error::file(&log))?.len();
     let arguments: Vec<_> =
         std::env::args_os().skip(1).filter(|arg| arg != "-d" && arg != "--detach").collect();
     let binary = std::env::current_exe().map_err(Error::Runtime)?;
@@ -200,12 +201,12 @@ fn detach(args: &args::Up) -> Result<(), Error> {
             return Ok(());
         }
     }
-    Err(Error::DidNotStart(last_lines(&log)))
+    Err(Error::DidNotStart(why(&log, begins).unwrap_or_else(|| format!("its log is {}", log.display()))))
 }
 
-/// The end of a log.
-fn last_lines(path: &PathBuf) -> String {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(5)..].join("\n")
+/// What the process in the background gave as its error, after the first `begins` bytes of the log.
+fn why(log: &Path, begins: u64) -> Option<String> {
+    let text = std::fs::read(log).ok()?;
+    let text = String::from_utf8_lossy(text.get(usize::try_from(begins).ok()?..)?).into_owned();
+    text.lines().rev().find_map(|line| line.strip_prefix("decapod: ")).map(str::to_owned)
 }
