@@ -59,6 +59,12 @@ pub enum Command {
     #[command(verbatim_doc_comment)]
     Agent(Agent),
     /// Make, list and delete the tokens that nodes join with
+    ///
+    /// A token is good for a day unless told otherwise, and for any number of nodes. Run it on the server, as root.
+    ///
+    ///   decapod token create --print-join-command
+    ///   decapod token list
+    #[command(verbatim_doc_comment)]
     Token(Token),
     /// Run the API server alone, on the embedded store
     ///
@@ -69,6 +75,12 @@ pub enum Command {
     #[command(verbatim_doc_comment)]
     Apiserver(Apiserver),
     /// Run the scheduler alone, for any cluster
+    ///
+    /// It acts as the kubeconfig's user, and says "ready" when it has seen the cluster. Under a name of its own it runs
+    /// beside another and takes only the pods whose schedulerName is that.
+    ///
+    ///   decapod scheduler --kubeconfig FILE --scheduler-name mine
+    #[command(verbatim_doc_comment)]
     Scheduler(component::Scheduler),
     /// Run the controllers alone, for any cluster
     ///
@@ -81,27 +93,77 @@ pub enum Command {
     /// Run the kubelet alone, with the network of its pods
     ///
     /// It registers the node and waits for a controller to give that a network. "decapod down" and "uninstall" with
-    /// the same --data-dir stop it and take away what it has made.
+    /// the same --data-dir stop it and take away what it has made. It wants root.
+    ///
+    ///   decapod kubelet --kubeconfig FILE --data-dir /var/lib/node --cluster-dns 10.96.0.10 &
+    ///   kubectl --kubeconfig FILE get nodes
+    #[command(verbatim_doc_comment)]
     Kubelet(component::Kubelet),
     /// Run the service proxy alone
     ///
-    /// Its rules stay when it ends, so that services go on; "decapod proxy --cleanup" removes them.
+    /// Its rules stay when it ends, so that services go on; --cleanup removes them. It wants root.
+    ///
+    ///   decapod proxy --kubeconfig FILE --service-cidr 10.96.0.0/16
+    ///   decapod proxy --kubeconfig FILE --cleanup
+    #[command(verbatim_doc_comment)]
     Proxy(component::Proxy),
     /// Stop the cluster or the node and its containers; the data stays
+    ///
+    /// It works whatever became of the process. The command that started the cluster starts it again, with all its
+    /// objects; pods get new containers.
+    ///
+    ///   decapod down
+    ///   decapod down --data-dir /tmp/cluster     # one that is kept elsewhere
+    #[command(verbatim_doc_comment)]
     Down(Folder),
     /// Say whether the cluster runs, and how it is
+    ///
+    /// A line for the process, one for each node, one for the pods. It fails where no cluster runs, so that a script
+    /// can ask.
+    ///
+    ///   decapod status && kubectl --context decapod get nodes
+    #[command(verbatim_doc_comment)]
     Status(Folder),
     /// Say whether this machine can run a cluster, and what to do if not
     ///
     /// One line for each thing that a cluster needs: ok, warn or fail. It changes nothing; as root it can try more.
+    ///
+    ///   decapod doctor
+    ///   decapod doctor --port 7443     # would the API server get this port?
+    #[command(verbatim_doc_comment)]
     Doctor(Doctor),
     /// Stop the cluster or the node and remove everything that it has made
+    ///
+    /// Containers, mounts, links, rules, settings, kernel modules, the data and the context in your kubeconfig: the
+    /// machine is as before. Nothing of other clusters on it is touched. It can be run again.
+    ///
+    ///   decapod uninstall
+    ///   decapod uninstall --name second     # of several clusters, this one
+    #[command(verbatim_doc_comment)]
     Uninstall(Uninstall),
     /// Import or list container images
+    ///
+    /// Pods find what is imported by its name; no registry is needed. The cluster has to run.
+    ///
+    ///   docker save my-image:1 -o my-image.tar
+    ///   decapod images import my-image.tar
+    ///   decapod images list
+    #[command(verbatim_doc_comment)]
     Images(Images),
     /// Simulate parts of a cluster
+    ///
+    /// To see how the rest bears a thousand nodes that nobody has.
+    ///
+    ///   decapod apiserver --data-dir /tmp/api &
+    ///   decapod sim nodes --count 1000 --kubeconfig /tmp/api/admin.kubeconfig
+    #[command(verbatim_doc_comment)]
     Sim(crate::commands::sim::Sim),
     /// Print the version
+    ///
+    /// Its own, and that of the Kubernetes that it is; on one line, for bug reports and scripts.
+    ///
+    ///   decapod version
+    #[command(verbatim_doc_comment)]
     Version,
 }
 
@@ -159,12 +221,24 @@ pub struct Images {
 #[derive(Subcommand)]
 pub enum ImagesAction {
     /// Import archives (OCI or Docker)
+    ///
+    /// What "docker save", "podman save", "buildah push oci-archive:" and "skopeo copy" write. The names of the images
+    /// are printed: use them in pods as they are. A tag that is not "latest" is not looked for in a registry.
+    ///
+    ///   decapod images import web.tar db.tar
+    ///   kubectl create deployment web --image=docker.io/library/web:1
+    #[command(verbatim_doc_comment)]
     Import {
         /// The archives
         #[arg(value_name = "FILE.tar", required = true)]
         files: Vec<PathBuf>,
     },
     /// List the images that are there
+    ///
+    /// One line an image, with all its names: what pods of this node start from without pulling.
+    ///
+    ///   decapod images list | grep web
+    #[command(verbatim_doc_comment)]
     List,
 }
 

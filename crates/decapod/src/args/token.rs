@@ -32,6 +32,10 @@ pub enum TokenAction {
     /// Make a token and print it
     ///
     /// It is one of upstream's bootstrap tokens, and the hash of the cluster's CA, by which a node knows whom it joins.
+    ///
+    ///   decapod token create --ttl 15m --description "the two new ones"
+    ///   decapod token create --print-join-command
+    #[command(verbatim_doc_comment)]
     Create {
         /// Whose
         #[command(flatten)]
@@ -47,12 +51,22 @@ pub enum TokenAction {
         print_join_command: bool,
     },
     /// List the tokens, without their secrets
+    ///
+    /// The six characters that each begins with, until when it is good, and what it is for.
+    ///
+    ///   decapod token list
+    #[command(verbatim_doc_comment)]
     List {
         /// Whose
         #[command(flatten)]
         of: Whose,
     },
     /// Delete a token
+    ///
+    /// Nobody joins with it any more. Nodes that have joined stay: their certificates are their own.
+    ///
+    ///   decapod token delete abcdef
+    #[command(verbatim_doc_comment)]
     Delete {
         /// Whose
         #[command(flatten)]
