@@ -8,6 +8,18 @@ use serde::{Deserialize, Serialize};
 pub struct Ledger {
     /// Kernel settings.
     pub sysctls: Vec<SysctlChange>,
+    /// The kernel modules that were loaded already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modules: Option<ModulesBefore>,
+}
+
+/// The kernel modules that were loaded before ours were.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModulesBefore {
+    /// The machine's boot: the next one begins without modules (`/proc/sys/kernel/random/boot_id`).
+    pub boot: String,
+    /// Their names.
+    pub names: Vec<String>,
 }
 
 /// One setting.
@@ -31,6 +43,13 @@ impl Ledger {
                 Some(known) => known.after = change.after,
                 None => self.sysctls.push(change),
             }
+        }
+        match (&mut self.modules, later.modules) {
+            (Some(before), Some(later)) if before.boot == later.boot => {
+                before.names.retain(|name| later.names.contains(name));
+            }
+            (before, Some(later)) => *before = Some(later),
+            (_, None) => {}
         }
     }
 

@@ -79,7 +79,8 @@ fn what_another_has_changed_since_is_left_alone() {
     let sysctls = FakeSysctls::new(&[("a", "3"), ("b", "1")]);
     let change =
         |name: &str| crate::ledger::SysctlChange { name: name.into(), before: "0".into(), after: "1".into() };
-    let failed = Ledger { sysctls: vec![change("a"), change("b"), change("gone")] }.restore(&sysctls);
+    let failed = Ledger { sysctls: vec![change("a"), change("b"), change("gone")], ..Ledger::default() }
+        .restore(&sysctls);
     assert!(failed.is_empty(), "{failed:?}");
     assert_eq!(sysctls.read("a").expect("setting"), "3");
     assert_eq!(sysctls.read("b").expect("setting"), "0");

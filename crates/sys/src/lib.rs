@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod conntrack;
 pub mod env;
+pub mod module;
 pub mod mount;
 pub mod netlink;
 pub mod netns;

@@ -3,6 +3,8 @@
 pub mod addons;
 pub mod agent;
 pub mod checks;
+pub mod ledger;
+pub mod modules;
 pub mod neighbors;
 pub mod node;
 pub mod paths;

@@ -71,7 +71,8 @@ mod tests {
     use decapod_network::ledger::SysctlChange;
 
     fn change(name: &str) -> Ledger {
-        Ledger { sysctls: vec![SysctlChange { name: name.into(), before: "0".into(), after: "1".into() }] }
+        let change = SysctlChange { name: name.into(), before: "0".into(), after: "1".into() };
+        Ledger { sysctls: vec![change], ..Ledger::default() }
     }
 
     fn cluster(dir: &Path, name: &str, ledger: &Ledger) -> Paths {

@@ -11,7 +11,7 @@ use decapod_client::{Client, Informer, Selection, certified_key};
 use decapod_controllers::clusterdns;
 use decapod_dns::Dns;
 use decapod_kubelet::{Kubelet, RuntimeChoice, ServerConfig};
-use decapod_network::{Kernel, Ledger, NetworkConfig, Routes};
+use decapod_network::{Kernel, NetworkConfig, Routes};
 use decapod_proxy::{Proxy, ProxyConfig};
 use decapod_sys::Env;
 use ipnet::IpNet;
@@ -21,7 +21,7 @@ use rustls::sign::SingleCertAndKey;
 
 use super::addons::DNS_ACCOUNT;
 use super::settings::{Layout, NodeSettings};
-use super::{Error, neighbors, ports};
+use super::{Error, ledger, neighbors, ports};
 
 /// A node that runs.
 pub struct Node {
@@ -199,14 +199,8 @@ fn network_config(settings: &NodeSettings, layout: &Layout, pod_cidr: IpNet) -> 
 fn make_network(kernel: &Kernel, settings: &NodeSettings, network: &NetworkConfig) -> Result<(), Error> {
     let path = settings.paths.ledger();
     let failed = |source| Error::File { path: path.clone(), source };
-    let mut ledger: Ledger = match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?,
-        Err(_) => Ledger::default(),
-    };
     let planned = decapod_network::plan(kernel, network);
-    ledger.merge(planned.clone());
-    let text = serde_json::to_vec_pretty(&ledger).map_err(|error| failed(error.into()))?;
-    std::fs::write(&path, text).map_err(failed)?;
+    ledger::add(&settings.paths, planned.clone())?;
     neighbors::register(&settings.name, &settings.paths).map_err(failed)?;
     decapod_network::ensure(kernel, network, &planned)?;
     let paths = &settings.paths;

@@ -10,7 +10,7 @@ use decapod_proxy::ProxyConfig;
 use decapod_sys::Env;
 
 use super::settings::{Record, kernel_name};
-use super::{Error, Paths, neighbors};
+use super::{Error, Paths, ledger, modules, neighbors};
 
 /// Stops the process that runs the cluster, all pods and the container runtime. What cannot be done is returned.
 pub async fn down(env: &Env, paths: &Paths) -> Vec<String> {
@@ -37,17 +37,25 @@ pub async fn down(env: &Env, paths: &Paths) -> Vec<String> {
     problems
 }
 
-/// Removes what a cluster that is down has left: links, rules, settings and files.
-pub fn uninstall(paths: &Paths) -> Result<Vec<String>, Error> {
+/// What an uninstallation could not do.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// What is left behind and should not be.
+    pub problems: Vec<String>,
+    /// Kernel modules that were not loaded before, and that somebody uses.
+    pub modules: Vec<String>,
+}
+
+/// Removes what a cluster that is down has left: links, rules, settings, files and kernel modules.
+pub async fn uninstall(paths: &Paths) -> Result<Left, Error> {
     let mut problems = Vec::new();
+    let mut ledger = ledger::read(paths).unwrap_or_default();
     if let Some(network) = installed_network(paths) {
-        let ledger: Ledger = std::fs::read(paths.ledger())
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default();
         let others = neighbors::hand_over(paths, &ledger);
         let others = others.map_err(|source| Error::File { path: paths.ledger(), source })?;
-        let ledger = if others { Ledger::default() } else { ledger };
+        if others {
+            ledger = Ledger::default();
+        }
         problems.extend(decapod_network::remove(&Kernel::system()?, &network, &ledger));
         let name = Record::read(paths).name;
         let proxy = ProxyConfig::new(
@@ -61,7 +69,7 @@ pub fn uninstall(paths: &Paths) -> Result<Vec<String>, Error> {
         }
     }
     remove_dir(&paths.data)?;
-    Ok(problems)
+    Ok(Left { problems, modules: modules::unload(ledger.modules).await })
 }
 
 /// The network that was set up, as CNI's configuration has it.

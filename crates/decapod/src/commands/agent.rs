@@ -4,7 +4,7 @@ use decapod_sys::Env;
 
 use super::{Error, asked_to_end, up};
 use crate::cluster::agent::{self, AgentSettings};
-use crate::cluster::preflight;
+use crate::cluster::{modules, preflight};
 use crate::{args, cluster};
 
 /// Joins if need be, and runs the node until asked to end.
@@ -16,8 +16,10 @@ pub async fn run(args: args::Agent) -> Result<(), Error> {
     let token = token.map(|text| text.parse().map_err(Error::Token)).transpose()?;
     let settings = AgentSettings { node: up::node_settings(&args.node), server: args.server.clone(), token };
     let env = Env::system();
+    let before = modules::before();
     preflight::check().map_err(cluster::Error::from)?;
     let running = up::Running::claim(&settings.node.paths)?;
+    modules::note(&settings.node.paths, before)?;
     let say = up::progress();
     let node = tokio::select! {
         biased;

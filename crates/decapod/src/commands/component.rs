@@ -18,7 +18,7 @@ use super::{Error, asked_to_end, up};
 use crate::args::component as args;
 use crate::cluster::node::{self, Access};
 use crate::cluster::settings::{Layout, kernel_name};
-use crate::cluster::{self, plane};
+use crate::cluster::{self, modules, plane};
 
 /// The way to an API server.
 struct Server {
@@ -78,6 +78,7 @@ async fn controllers_config(
 pub async fn kubelet(args: args::Kubelet) -> Result<(), Error> {
     let settings = up::node_settings(&args.node);
     let _running = up::Running::claim(&settings.paths)?;
+    modules::note(&settings.paths, modules::before())?;
     run("kubelet", &args.server, async |server| {
         let layout = Layout {
             cluster_cidr: args.cluster_cidr,

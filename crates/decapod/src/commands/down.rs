@@ -22,10 +22,14 @@ pub async fn uninstall(args: args::Uninstall) -> Result<(), Error> {
     let paths = Paths { data: args.folder.path() };
     refuse_others(&paths)?;
     let mut problems = teardown::down(&Env::system(), &paths).await;
-    problems.extend(teardown::uninstall(&paths)?);
+    let left = teardown::uninstall(&paths).await?;
+    problems.extend(left.problems);
     kubeconfig::remove(&args::kubeconfig_path(args.kubeconfig.as_ref()), &args.folder.name)?;
     report(problems)?;
     println!("removed {}", paths.data.display());
+    if !left.modules.is_empty() {
+        println!("kernel modules that stay loaded, for somebody uses them: {}", left.modules.join(" "));
+    }
     Ok(())
 }
 

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use decapod_cli::kubeconfig::{self, Access};
+use decapod_network::Ledger;
 use decapod_sys::Env;
 
 use super::{Error, asked_to_end};
 use crate::cluster::settings::cgroup_root;
-use crate::cluster::{Cluster, Layout, NodeSettings, Paths, Settings};
+use crate::cluster::{Cluster, Layout, NodeSettings, Paths, Settings, modules};
 use crate::{args, cluster};
 
 /// What the process in the background says when the cluster is up.
@@ -20,8 +21,9 @@ pub const READY: &str = "ready";
 pub fn run(args: args::Up) -> Result<(), Error> {
     let kubeconfig = args::kubeconfig_path(args.kubeconfig.as_ref());
     if args.detach {
+        let before = modules::before();
         check(&settings(&args.cluster), Some(&kubeconfig))?;
-        return detach(&args);
+        return detach(&args, before);
     }
     let name = &args.cluster.node.folder.name;
     let hint = format!("kubectl --context {name} get pods --all-namespaces");
@@ -43,8 +45,10 @@ pub async fn foreground(
 ) -> Result<(), Error> {
     let env = Env::system();
     let settings = settings(args);
+    let before = modules::before();
     check(&settings, kubeconfig.as_deref())?;
     let running = Running::claim(&settings.node.paths)?;
+    modules::note(&settings.node.paths, before)?;
     let say = progress();
     let cluster = tokio::select! {
         biased;
@@ -175,9 +179,10 @@ impl Drop for Running {
 }
 
 /// Starts the same command in a session of its own and hands on what it says until the cluster is up.
-fn detach(args: &args::Up) -> Result<(), Error> {
+fn detach(args: &args::Up, before: Ledger) -> Result<(), Error> {
     let paths = Paths { data: args.cluster.node.folder.path() };
     paths.make()?;
+    modules::note(&paths, before)?;
     let log = paths.log();
     let log_file =
         std::fs::OpenOptions::new().create(true).append(true).open(&log).map_err(Error::file(&log))?;
