@@ -112,13 +112,14 @@ async fn layers(
         Route::Resource(route) => {
             let watches = route.verb == Some(Verb::Watch);
             let media = accepted.as_ref().map_or(Media::Json, |accepted| accepted.media);
-            let body = read(body).await?;
             let user_agent = header(USER_AGENT).unwrap_or_default().to_owned();
             let context = Context::new(user, user_agent);
-            let deadline = tokio::time::timeout(
-                REQUEST_TIMEOUT,
-                resource(server, &context, route, &query, &parts.headers, body, accepted?),
-            );
+            let accepted = accepted?;
+            // Whoever is slow to send holds a request as long as one that is slow to be answered.
+            let deadline = tokio::time::timeout(REQUEST_TIMEOUT, async {
+                let body = read(body).await?;
+                resource(server, &context, route, &query, &parts.headers, body, accepted).await
+            });
             // Warnings come with refusals too.
             let mut response = match deadline.await {
                 Ok(Ok(response)) => response,
@@ -167,13 +168,16 @@ async fn read(body: Incoming) -> Result<Bytes, Status> {
     }
 }
 
-/// The verb, if there is such a request and its options can be read.
-fn checked_verb(route: &ResourceRoute, query: &Query) -> Result<Verb, Status> {
+/// The verb, if there is such a request, its options can be read and its answer can be in the encoding that is wanted.
+fn checked_verb(route: &ResourceRoute, query: &Query, wanted: Media) -> Result<Verb, Status> {
     let verb = route
         .verb
         .ok_or_else(|| Status::method_not_allowed(&route.resource.group_resource(), "the method"))?;
     if !route.rest.is_empty() {
         return Err(Status::no_such_path());
+    }
+    if verb == Verb::Watch && wanted == Media::Yaml {
+        return Err(Status::not_acceptable(negotiate::STREAMED));
     }
     if verb == Verb::Create && !route.name.is_empty() && route.subresource.is_empty() {
         return Err(Status::no_such_method());
@@ -198,7 +202,7 @@ async fn resource(
     body: Bytes,
     accepted: Accepted,
 ) -> Result<Response, Status> {
-    let verb = checked_verb(&route, query)?;
+    let verb = checked_verb(&route, query, accepted.media)?;
     let media = if body.is_empty() { Media::Json } else { negotiate::content(headers)? };
     let collection = matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
     let request = Request {

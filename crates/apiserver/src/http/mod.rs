@@ -10,6 +10,9 @@ pub mod route;
 pub mod serve;
 pub mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use http_body_util::combinators::UnsyncBoxBody;

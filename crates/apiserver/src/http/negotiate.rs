@@ -8,6 +8,8 @@ use crate::registry::Media;
 
 /// What a client sends.
 pub const READABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+/// In what a watch is written: frames of YAML cannot be told apart.
+pub const STREAMED: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// How an answer is written.
 #[derive(Clone, Debug, PartialEq)]
