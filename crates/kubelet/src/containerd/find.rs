@@ -20,8 +20,24 @@ pub struct Found {
     pub version: (u32, u32),
 }
 
-/// The version that has everything: CRI events, resize, image volumes.
+/// The version that has everything.
 const WANTED: (u32, u32) = (2, 2);
+/// What a version brought that pods see (containerd's release notes).
+const BROUGHT: [((u32, u32), &str); 4] = [
+    ((2, 0), "pods in user namespaces"),
+    ((2, 0), "mounts that are read-only all the way down"),
+    ((2, 1), "images as volumes"),
+    ((2, 2), "the real limits of pods that are resized in place"),
+];
+
+// === impl Found ===
+
+impl Found {
+    /// What it cannot do because it is too old.
+    pub fn lacks(&self) -> Vec<&'static str> {
+        BROUGHT.iter().filter(|(since, _)| self.version < *since).map(|(_, what)| *what).collect()
+    }
+}
 
 /// The first of `dirs` and PATH that has a containerd 2.2 or newer, else the newest there is.
 pub fn find(dirs: &[PathBuf]) -> Result<Found, ContainerdError> {
@@ -83,6 +99,17 @@ fn parts(version: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_older_one_lacks_is_known() {
+        let found = |version| {
+            let path = PathBuf::new;
+            Found { containerd: path(), shim: path(), ctr: path(), runtime: path(), version }
+        };
+        assert!(found(WANTED).lacks().is_empty());
+        assert_eq!(found((2, 1)).lacks(), ["the real limits of pods that are resized in place"]);
+        assert_eq!(found((1, 6)).lacks().len(), BROUGHT.len());
+    }
 
     #[test]
     fn versions_are_read() {

@@ -78,6 +78,14 @@ impl Containerd {
         found: Found,
         settings: &Settings,
     ) -> Result<Containerd, ContainerdError> {
+        let lacks = found.lacks();
+        if !lacks.is_empty() {
+            let (major, minor) = found.version;
+            tracing::warn!(
+                "containerd {major}.{minor} has no {}: put a 2.2 or newer in PATH or --runtime-dir",
+                lacks.join(", no ")
+            );
+        }
         let containerd = Containerd { dir: dir.to_path_buf(), found };
         containerd.prepare(settings)?;
         let mut child = None;

@@ -11,8 +11,6 @@ use crate::cluster::{Paths, ports, teardown};
 /// Capabilities that a node uses, by their bits (linux/capability.h).
 const CAPABILITIES: [(&str, u32); 4] =
     [("CAP_NET_ADMIN", 12), ("CAP_SYS_CHROOT", 18), ("CAP_SYS_PTRACE", 19), ("CAP_SYS_ADMIN", 21)];
-/// The containerd that everything works with.
-const CONTAINERD_WANTED: (u32, u32) = (2, 2);
 /// Less than this is of no use, and less than that will not be enough for long: images take it.
 const DISK_MIN_BYTES: u64 = 1 << 30;
 const DISK_WANTED_BYTES: u64 = 5 << 30;
@@ -51,12 +49,13 @@ pub fn runtime(dirs: &[PathBuf]) -> Vec<Finding> {
         Ok(found) => {
             let (major, minor) = found.version;
             let text = format!("{major}.{minor} at {}", found.containerd.display());
-            let containerd = match found.version >= CONTAINERD_WANTED {
+            let containerd = match found.lacks().is_empty() {
                 true => Finding::ok("containerd", text),
                 false => Finding::warn(
                     "containerd",
                     format!(
-                        "{text}: put a containerd 2.2 or newer in PATH or --runtime-dir, which does more"
+                        "{text} has no {}: put a 2.2 or newer in PATH or --runtime-dir",
+                        found.lacks().join(", no ")
                     ),
                 ),
             };
