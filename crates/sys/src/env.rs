@@ -219,6 +219,7 @@ impl Clock for TokioClock {
 }
 
 impl Random for SystemRandom {
+    #[allow(clippy::disallowed_methods, reason = "this is the one source of chance")]
     fn fill(&self, bytes: &mut [u8]) {
         let mut filled = 0;
         while filled < bytes.len() {
