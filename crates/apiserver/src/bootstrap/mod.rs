@@ -195,7 +195,14 @@ fn service_objects(server: &Server) -> Vec<(&'static str, &'static str, Value)> 
     let range = decapod_api::value!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [format!("{base}/{bits}")]}});
     let trust = decapod_api::value!({
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
-        "data": {"client-ca-file": server.pki().ca_pem()},
+        "data": {
+            "client-ca-file": server.pki().ca_pem(),
+            "requestheader-allowed-names": "[\"front-proxy-client\"]",
+            "requestheader-client-ca-file": server.pki().front_proxy_ca_pem(),
+            "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
+            "requestheader-group-headers": "[\"X-Remote-Group\"]",
+            "requestheader-username-headers": "[\"X-Remote-User\"]",
+        },
     });
     let mut objects = vec![
         ("", "configmaps", trust),

@@ -26,6 +26,7 @@ pub struct Pki {
     folder: Folder,
     keys: Keys,
     ca_pem: String,
+    front_proxy_ca_pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -98,22 +99,24 @@ impl Pki {
 
     fn within(folder: Folder, keys: Keys, now: Timestamp) -> Result<Pki, Error> {
         let (key_file, cert_file) = ("ca.key", "ca.crt");
-        if !folder.has(key_file) && !folder.has(cert_file) {
-            let (cert, key) = make_ca("decapod-ca", &keys, now)?;
-            folder.write(key_file, &key)?;
-            folder.write(cert_file, &cert)?;
-        }
-        let (key_pem, ca_pem) = (folder.read(key_file)?, folder.read(cert_file)?);
+        let ca_pem = authority(&folder, "ca", "decapod-ca", &keys, now)?;
+        let front_proxy_ca_pem = authority(&folder, "front-proxy-ca", "decapod-front-proxy-ca", &keys, now)?;
+        let key_pem = folder.read(key_file)?;
         let damaged =
             |file: &str, why: rcgen::Error| Error::Damaged { path: folder.path(file), why: why.to_string() };
         let key = KeyPair::from_pem(&key_pem).map_err(|why| damaged(key_file, why))?;
         let issuer = Issuer::from_ca_cert_pem(&ca_pem, key).map_err(|why| damaged(cert_file, why))?;
-        Ok(Pki { folder, keys, ca_pem, issuer })
+        Ok(Pki { folder, keys, ca_pem, front_proxy_ca_pem, issuer })
     }
 
     /// The authority's certificate, in PEM.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The certificate, in PEM, of the authority for whoever speaks in the names of others to further API servers.
+    pub fn front_proxy_ca_pem(&self) -> &str {
+        &self.front_proxy_ca_pem
     }
 
     /// The authority's key, in PEM, for who signs what the API asks for.
@@ -189,6 +192,17 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(damaged)?;
         Ok((chain, key))
     }
+}
+
+/// The certificate of the authority kept under `file`, which is made if it is new.
+fn authority(folder: &Folder, file: &str, name: &str, keys: &Keys, now: Timestamp) -> Result<String, Error> {
+    let (key_file, cert_file) = (format!("{file}.key"), format!("{file}.crt"));
+    if !folder.has(&key_file) && !folder.has(&cert_file) {
+        let (cert, key) = make_ca(name, keys, now)?;
+        folder.write(&key_file, &key)?;
+        folder.write(&cert_file, &cert)?;
+    }
+    folder.read(&cert_file)
 }
 
 fn make_ca(name: &str, keys: &Keys, now: Timestamp) -> Result<(String, String), Error> {
