@@ -217,15 +217,29 @@ pub fn udp_socket(namespace: &Namespace) -> UdpSocket {
     socket
 }
 
-/// What `to` answers over UDP.
+/// What `to` answers over UDP. It is asked a few times: a datagram may be lost, and a busy machine slow.
 pub fn ask_udp(socket: &UdpSocket, to: &str) -> String {
-    let asked = || -> std::io::Result<String> {
-        socket.send_to(b"?", to)?;
+    let receive = || -> std::io::Result<String> {
         let mut buffer = [0; 64];
         let (length, _) = socket.recv_from(&mut buffer)?;
         Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
     };
-    outcome(asked())
+    // Late answers to what was asked before are none to this.
+    socket.set_nonblocking(true).expect("socket");
+    while receive().is_ok() {}
+    socket.set_nonblocking(false).expect("socket");
+    let asked = || -> std::io::Result<String> {
+        socket.send_to(b"?", to)?;
+        receive()
+    };
+    let mut answer = outcome(asked());
+    for _ in 0..4 {
+        if answer != "silent" {
+            break;
+        }
+        answer = outcome(asked());
+    }
+    answer
 }
 
 fn outcome(asked: std::io::Result<String>) -> String {
