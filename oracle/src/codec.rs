@@ -221,12 +221,14 @@ fn encodings(kind: &Kind, draft: &Value) -> Encodings {
     let ty = ty(kind);
     let json = String::from_utf8_lossy(&json::to_bytes(draft, ty)).into_owned();
     let text = |field: &str| draft.str_at(&[field]).unwrap_or_default();
-    // Of JSON the same message is to be made as of its draft; where not, none is. It is no draft but this one that may
-    // have a pointer to the zero time, which JSON says as null and protobuf as an empty message.
+    // Of JSON the same message is to be made as of its draft; where not, none is. Two things do not survive JSON as they
+    // are, so what is read of it counts, too: a pointer to the zero time, which JSON says as null and protobuf as an empty
+    // message, and a quantity such as 1812.5Ki, written 1856000, which is read as 1856k.
     let message = || {
-        let read = json::decode(json.as_bytes(), ty, FieldValidation::Ignore).map(|read| read.draft);
-        let same = read.is_ok_and(|read| protobuf::item(json.as_bytes(), ty) == protobuf::encode(&read, ty));
-        let message = if same { protobuf::encode(draft, ty) } else { Vec::new() };
+        let (message, of_json) = (protobuf::encode(draft, ty), protobuf::item(json.as_bytes(), ty));
+        let read = json::decode(json.as_bytes(), ty, FieldValidation::Ignore);
+        let same = message == of_json || read.is_ok_and(|read| protobuf::encode(&read.draft, ty) == of_json);
+        let message = if same { message } else { Vec::new() };
         protobuf::envelope(text("apiVersion"), text("kind"), &message)
     };
     let protobuf = has_protobuf(kind).then(message);
