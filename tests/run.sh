@@ -31,7 +31,7 @@ simulation() {
 
 # 24 of upstream's conformance tests, of every SIG, on two nodes.
 conformance() {
-  conformance/run.sh --names conformance/quick.txt --procs 4 --images "agnhost busybox" --out "$1/out" --page "$1/page.md"
+  conformance/run.sh --names conformance/quick.txt --procs 4 --images "agnhost busybox pause" --out "$1/out" --page "$1/page.md"
 }
 
 packages() {
@@ -45,7 +45,7 @@ upstream() {
   conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler kube-controller-manager agnhost ginkgo e2e.test oracle \
     >/dev/null
   scripts/runtime.sh >/dev/null
-  conformance/images/build.sh agnhost busybox >/dev/null
+  conformance/images/build.sh agnhost busybox pause >/dev/null
 }
 
 stage "packages" packages
