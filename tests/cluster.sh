@@ -54,8 +54,8 @@ spec:
     command: [sleep, "3600"]
     livenessProbe: {exec: {command: [cat, /alive]}, periodSeconds: 1, failureThreshold: 2}
 YAML
-echo '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "half' >"$DATA/manifests/broken.yaml"
-cat >"$DATA/manifests/static.yaml" <<YAML
+echo '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "half' >"$WORK/broken.yaml"
+cat >"$WORK/static.yaml" <<YAML
 apiVersion: v1
 kind: Pod
 metadata: {name: static}
@@ -63,6 +63,8 @@ spec:
   terminationGracePeriodSeconds: 1
   containers: [{name: c, image: "$BUSYBOX", command: [sleep, "3600"]}]
 YAML
+# Whole at once: what is half written is passed over, too.
+mv "$WORK/broken.yaml" "$WORK/static.yaml" "$DATA/manifests/"
 
 check "config map" k create configmap conf --from-literal=greeting=hello
 check "secret" k create secret generic hidden --from-literal=word=xyzzy
