@@ -5,8 +5,8 @@
 #   node.sh [--full] [--results FILE] [--profile PROFILE] [--order SIDES]
 #
 # Ours is `decapod up`; the peer is etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kube-proxy,
-# without DNS, on the same containerd, which is counted on neither side. The peer has no pod network, so pods start on
-# the host's network on both; ours also start on their own. Certificates and kubeconfigs are there before the peer starts.
+# without DNS, on the same containerd, which is counted on neither side; what that takes alone is a row of its own. The
+# peer has no pod network, so pods start on the host's network on both; ours also start on their own. Certificates and kubeconfigs are there before the peer starts.
 set -euo pipefail
 order='decapod upstream upstream decapod' profile=release results= idle=20 pods=15
 while (($#)); do
@@ -42,7 +42,7 @@ begin_decapod() {
 	pid=$(cat "$dir/data/decapod.pid")
 	echo "decapod $pid $(started "$pid")" >"$dir/pids"
 	ours images ${runtime:+--runtime-dir "$runtime"} import "$archive" >/dev/null
-	pki=$dir/data/pki
+	pki=$dir/data/pki socket=$dir/data/containerd/containerd.sock
 }
 end_decapod() { ours uninstall --kubeconfig "$dir/kubeconfig" >/dev/null; }
 
@@ -92,7 +92,7 @@ kubelet_config() {
 
 begin_upstream() {
 	local began
-	pki=$dir/pki
+	pki=$dir/pki socket=$dir/cri/containerd.sock
 	# Once, for the certificates.
 	"$upstream/run-apiserver.sh" "$dir" "$port" && stop_all
 	kubeconfig kubelet "/O=system:nodes/CN=system:node:bench"
@@ -144,6 +144,7 @@ life() {
 		-CA "$pki/ca.crt" -CAkey "$pki/ca.key" -addext basicConstraints=critical,CA:FALSE \
 		-addext extendedKeyUsage=clientAuth -keyout "$dir/bench.key" -out "$dir/bench.crt" 2>>"$dir/openssl.log"
 	bench idle --row "node at rest, no runtime" --seconds "$idle"
+	bench cri --socket "$socket" --logs "$dir/raw" --image "$image" --count "$pods" --row "pod start, runtime alone"
 	pods "pod start, host network" --host-network
 	[[ $side == upstream ]] || pods "pod start, own network"
 }

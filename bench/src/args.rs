@@ -27,6 +27,8 @@ pub enum Command {
     Requests(Requests),
     /// Start pods on a node
     PodStart(PodStart),
+    /// Start containers with nobody but the container runtime
+    Cri(Cri),
     /// Create nodes, and pods that a scheduler binds
     Bound(Bound),
     /// Create services
@@ -123,6 +125,28 @@ pub struct Requests {
     /// The rows; without, all of them
     #[arg(long, value_delimiter = ',')]
     pub rows: Vec<String>,
+}
+
+/// Arguments of `cri`.
+#[derive(Arguments)]
+pub struct Cri {
+    #[command(flatten)]
+    pub place: Place,
+    /// The runtime's socket
+    #[arg(long, value_name = "FILE")]
+    pub socket: PathBuf,
+    /// Where the containers' logs go
+    #[arg(long, value_name = "DIR")]
+    pub logs: PathBuf,
+    /// The name of the row
+    #[arg(long)]
+    pub row: String,
+    /// An image that the runtime has and that has `sleep`
+    #[arg(long)]
+    pub image: String,
+    /// How many, one after the other
+    #[arg(long, default_value_t = 15)]
+    pub count: usize,
 }
 
 /// Arguments of `pod-start`.

@@ -62,6 +62,7 @@ async fn run(command: Command) -> Result<(), Error> {
         Command::Idle(args) => rows::idle::run(&args).await,
         Command::Requests(args) => rows::requests(&env, &args).await,
         Command::PodStart(args) => rows::pod_start::run(&env, &args).await,
+        Command::Cri(args) => rows::cri::run(&args).await,
         Command::Bound(args) => rows::bound::run(&env, &args).await,
         Command::MakeServices(args) => rows::services::make(&env, &args).await,
         Command::SyncServices(args) => rows::services::sync(&env, &args).await,

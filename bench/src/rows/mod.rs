@@ -1,6 +1,7 @@
 //! The rows of the table, and what each measures.
 
 pub mod bound;
+pub mod cri;
 pub mod idle;
 pub mod pod_start;
 pub mod ready;
