@@ -8,11 +8,13 @@
 mod dialer;
 mod forward;
 mod kubelet;
+mod links;
 mod log;
 mod proxy;
 mod streams;
 mod unverified;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use decapod_api::Status;
@@ -24,6 +26,10 @@ use crate::http::route::ResourceRoute;
 use crate::identity::User;
 use crate::server::Server;
 pub use dialer::Dialer;
+
+/// The address that a request came from; an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
 
 /// Whether a request opens a connection, instead of reading or writing an object.
 pub fn is_connection(route: &ResourceRoute) -> bool {

@@ -1,16 +1,19 @@
 //! The proxies to pods, services and nodes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use decapod_api::meta::GroupResource;
 use decapod_api::{Status, Value};
+use decapod_streams::upgrade::is_upgrade;
+use http::header::{HOST, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::dialer::is_refused;
 use super::forward::forward;
-use super::kubelet;
+use super::links::{self, Site};
+use super::{Peer, kubelet};
 use crate::http::Response;
 use crate::http::route::ResourceRoute;
 use crate::registry::Lookup;
@@ -23,42 +26,77 @@ struct Named<'a> {
     port: &'a str,
 }
 
+/// Whom a request goes on to.
+enum Backend {
+    /// A kubelet.
+    Kubelet(SocketAddr),
+    /// A pod over TLS.
+    Tls(SocketAddr),
+    /// A pod.
+    Plain(SocketAddr),
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 /// Sends the request on to a pod, to an endpoint of a service, or to a node's kubelet.
 pub async fn serve(
     server: &Arc<Server>,
     route: &ResourceRoute,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> Result<Response, Status> {
     let named = Named::parse(&route.name)?;
     if let Some(answer) = to_folder(route, &request)? {
         return Ok(answer);
     }
-    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    let rest = if route.rest.is_empty() { "/" } else { &route.rest };
-    let path = format!("{rest}{query}");
-    let lookup = &*server.registry;
-    let address = match &*route.resource.resource {
-        "nodes" => {
-            let address = kubelet::address(lookup, named.name)?;
-            let stream = server.dialer.kubelet(address).await?;
-            return forward(server.env(), stream, request, &path, &address.to_string()).await;
-        }
-        "services" => service(lookup, &route.namespace, &named)?,
-        _ => pod(lookup, &route.namespace, &named)?,
-    };
-    if is_refused(address.ip()) {
-        return Err(Status::bad_request("address not allowed"));
+    let backend = Backend::find(&*server.registry, route, &named)?;
+    let (prefix, path) = split(route, request.uri().path());
+    let (prefix, path) = (prefix.to_owned(), if path.is_empty() { "/" } else { path }.to_owned());
+    let site = Site { prefix, asked: asked(&request), backend: backend.names() };
+    let (upgrades, method) = (is_upgrade(request.headers()), request.method().clone());
+    forwarded_for(&mut request);
+    if !upgrades {
+        links::announce(&site, &path, request.headers_mut());
     }
-    let host = address.to_string();
-    match named.scheme {
-        "https" => {
-            let stream = server.dialer.endpoint(address).await?;
-            forward(server.env(), stream, request, &path, &host).await
-        }
-        _ => {
-            let stream = server.dialer.plain(address).await?;
-            forward(server.env(), stream, request, &path, &host).await
-        }
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let host = if site.asked.is_empty() { backend.address().to_string() } else { site.asked.clone() };
+    let answer = backend.forward(server, request, &format!("{path}{query}"), &host).await;
+    match upgrades {
+        true => answer,
+        false => links::rewrite(site, &method, answer.map_err(unreachable)?),
+    }
+}
+
+/// Upstream's transport says so of whatever keeps a backend from answering.
+fn unreachable(status: Status) -> Status {
+    let why = status.details.as_ref().and_then(|details| details.causes.first());
+    let why = why.map_or(status.message.as_str(), |cause| cause.message.as_str());
+    Status::unavailable(format!("error trying to reach service: {why}"))
+}
+
+/// The path up to `proxy`, and what follows it, as the client has encoded them.
+fn split<'a>(route: &ResourceRoute, path: &'a str) -> (&'a str, &'a str) {
+    let segments = if route.namespace.is_empty() { 5 } else { 7 };
+    let first = path.len() - path.trim_start_matches('/').len();
+    let slash = path[first..].match_indices('/').nth(segments - 1);
+    path.split_at(slash.map_or(path.len(), |(at, _)| first + at))
+}
+
+/// By which name and port the client asked.
+fn asked(request: &http::Request<Incoming>) -> String {
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let header = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    authority.or_else(header).unwrap_or_default().to_owned()
+}
+
+/// Adds the client to those for whom the request was forwarded.
+fn forwarded_for(request: &mut http::Request<Incoming>) {
+    let Some(Peer(client)) = request.extensions().get::<Peer>().copied() else { return };
+    let earlier = request.headers().get_all(X_FORWARDED_FOR);
+    let mut clients: Vec<&str> = earlier.iter().filter_map(|value| value.to_str().ok()).collect();
+    let client = client.to_string();
+    clients.push(&client);
+    if let Ok(clients) = HeaderValue::from_str(&clients.join(", ")) {
+        request.headers_mut().insert(X_FORWARDED_FOR, clients);
     }
 }
 
@@ -79,6 +117,58 @@ fn to_folder(route: &ResourceRoute, request: &http::Request<Incoming>) -> Result
         .body(empty);
     answer.map(Some).map_err(Status::internal)
 }
+
+// === impl Backend ===
+
+impl Backend {
+    fn find(lookup: &dyn Lookup, route: &ResourceRoute, named: &Named) -> Result<Backend, Status> {
+        let address = match &*route.resource.resource {
+            "nodes" => return kubelet::address(lookup, named.name).map(Backend::Kubelet),
+            "services" => service(lookup, &route.namespace, named)?,
+            _ => pod(lookup, &route.namespace, named)?,
+        };
+        if is_refused(address.ip()) {
+            return Err(Status::bad_request("address not allowed"));
+        }
+        Ok(if named.scheme == "https" { Backend::Tls(address) } else { Backend::Plain(address) })
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Backend::Kubelet(address) | Backend::Tls(address) | Backend::Plain(address) => *address,
+        }
+    }
+
+    /// How its own links may call it.
+    fn names(&self) -> Vec<String> {
+        let (address, usual) = (self.address(), if matches!(self, Backend::Plain(_)) { 80 } else { 443 });
+        let mut names = vec![address.to_string()];
+        if address.port() == usual {
+            names.push(match address.ip() {
+                IpAddr::V4(ip) => ip.to_string(),
+                IpAddr::V6(ip) => format!("[{ip}]"),
+            });
+        }
+        names
+    }
+
+    async fn forward(
+        &self,
+        server: &Server,
+        request: http::Request<Incoming>,
+        path: &str,
+        host: &str,
+    ) -> Result<Response, Status> {
+        let (env, dialer) = (server.env(), &server.dialer);
+        match self {
+            Backend::Kubelet(at) => forward(env, dialer.kubelet(*at).await?, request, path, host).await,
+            Backend::Tls(at) => forward(env, dialer.endpoint(*at).await?, request, path, host).await,
+            Backend::Plain(at) => forward(env, dialer.plain(*at).await?, request, path, host).await,
+        }
+    }
+}
+
+// === impl Named ===
 
 impl<'a> Named<'a> {
     fn parse(text: &'a str) -> Result<Named<'a>, Status> {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -12,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::chain;
 use crate::authn::certificate;
+use crate::connect::Peer;
 use crate::server::Server;
 
 /// How long a client may take to shake hands.
@@ -23,10 +25,10 @@ const STREAMS_MAX: u32 = 100;
 pub async fn accept(server: Arc<Server>, listener: TcpListener, tls: TlsAcceptor) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 let (server, tls) = (server.clone(), tls.clone());
                 let env = server.env().clone();
-                env.spawn("connection", connection(server, tls, stream));
+                env.spawn("connection", connection(server, tls, stream, Peer(from.ip())));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others may end meanwhile.
@@ -37,7 +39,7 @@ pub async fn accept(server: Arc<Server>, listener: TcpListener, tls: TlsAcceptor
     }
 }
 
-async fn connection(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream) {
+async fn connection(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream, from: Peer) {
     if let Err(error) = decapod_sys::tcp::set_up(&stream) {
         tracing::debug!(%error, "socket options");
     }
@@ -48,7 +50,8 @@ async fn connection(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream) {
     };
     let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let user = peer.and_then(|der| certificate::user(der)).map(Arc::new);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(from);
         let (server, user) = (server.clone(), user.clone());
         async move { Ok::<_, Infallible>(chain::serve(server, user, request).await) }
     });
