@@ -5,7 +5,9 @@
 machine() (
   set +e +o pipefail
   for pid in $(ours_of "$WORK/") $(grep -ls /kubepods /proc/[0-9]*/cgroup | cut -d/ -f3); do
-    [ ! -s "/proc/$pid/cmdline" ] || echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+    # What has ended, and the kernel's own, have no command line; a file of /proc has no size to tell it by.
+    line=$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")
+    [ -z "$line" ] || echo "process $pid $line"
   done
   # A mount of a namespace is a mount, too.
   awk '{print "mount", $5}' /proc/self/mountinfo | sort

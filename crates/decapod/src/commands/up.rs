@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use decapod_cli::kubeconfig::{self, Access};
 use decapod_network::Ledger;
-use decapod_sys::Env;
+use decapod_sys::{Env, process};
 
 use super::{Error, asked_to_end};
 use crate::cluster::settings::cgroup_root;
@@ -16,6 +17,8 @@ use crate::{args, cluster};
 
 /// What the process in the background says when the cluster is up.
 pub const READY: &str = "ready";
+/// How long a process that has a folder may take to end, if it is about to.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs the cluster until asked to end, or starts the process that does.
 pub fn run(args: args::Up) -> Result<(), Error> {
@@ -155,8 +158,9 @@ impl Running {
         let file = file.map_err(Error::file(&lock))?;
         let pid = paths.pid();
         if file.try_lock().is_err() {
-            let by = std::fs::read_to_string(&pid).unwrap_or_default();
-            return Err(Error::InUse { path: paths.data.clone(), by: by.trim().to_owned() });
+            let by = std::fs::read_to_string(&pid).unwrap_or_default().trim().to_owned();
+            wait_for_end(&by);
+            file.try_lock().map_err(|_| Error::InUse { path: paths.data.clone(), by })?;
         }
         let write = || File::create(&pid)?.write_all(std::process::id().to_string().as_bytes());
         write().map_err(Error::file(&pid))?;
@@ -175,6 +179,13 @@ impl Drop for Running {
         if let Err(error) = std::fs::remove_file(&self.pid) {
             tracing::warn!(%error, path = %self.pid.display(), "cannot remove the file that names this process");
         }
+    }
+}
+
+/// Gives a process that was just killed the time to end: its last thread may still hold what it had.
+fn wait_for_end(pid: &str) {
+    if let Some(process) = pid.parse().ok().and_then(|pid| process::open(pid).ok()) {
+        process::wait(&process, END_TIMEOUT);
     }
 }
 

@@ -71,7 +71,9 @@ fn shims(socket: &Path) -> io::Result<Vec<Pid>> {
 fn is_shim_of(line: &[u8], socket: &Path) -> bool {
     let mut arguments = line.split(|byte| *byte == 0);
     let socket = socket.as_os_str().as_encoded_bytes();
-    arguments.next().is_some_and(|program| program.ends_with(SHIM.as_bytes()))
+    // A program that was found through a link runs under the name of its file, which may say the version, too.
+    let name = arguments.next().and_then(|program| program.rsplit(|byte| *byte == b'/').next());
+    name.is_some_and(|name| name.starts_with(SHIM.as_bytes()))
         && arguments.any(|argument| argument == b"-address")
         && arguments.next() == Some(socket)
 }
@@ -132,6 +134,7 @@ mod tests {
             ("/bin/containerd-shim-runc-v2 -namespace k8s.io -id x -address /d/containerd.sock", true),
             ("/bin/containerd-shim-runc-v2 -namespace k8s.io -address /d/containerd.sock -id x", true),
             ("/bin/containerd-shim-runc-v2 -namespace k8s.io -address /e/containerd.sock", false),
+            ("/bin/containerd-shim-runc-v2-v2.2.8 -id x -address /d/containerd.sock", true),
             ("vi containerd-shim-runc-v2 -address /d/containerd.sock", false),
             ("/bin/containerd-shim-runc-v2 -address", false),
             ("", false),
