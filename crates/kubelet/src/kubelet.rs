@@ -67,10 +67,15 @@ impl Kubelet {
         let Parts { env, client, config, machine, ip, recorder, pods } = parts;
         let Ground { mounts, cri, containerd, images, .. } = ground;
         env.spawn("log-rotation", keep_small(env.clone(), cri.clone(), config.pod_log_dir.clone()));
+        let only = Selection {
+            field_selector: format!("metadata.name={}", config.node_name),
+            ..Selection::default()
+        };
         let keeper = Keeper {
             env: env.clone(),
             client: client.clone(),
             config: Arc::clone(&config),
+            nodes: Informer::start(&env, &client, only),
             machine,
             ip,
             cri: cri.clone(),

@@ -1,6 +1,6 @@
 //! Scenarios from many seeds, each twice:
-//! `cargo run --profile seeds -p decapod-sim --example sim_seeds -- [--seeds 1000] [--first 0] [SCENARIO …]`.
-//! Without names, all scenarios. Progress is shown; the first seed that finds something ends it, with what replays it.
+//! `cargo run --profile seeds -p decapod-sim --example sim_seeds -- [--seeds 1000] [--first 0] [--trace FILE] [SCENARIO …]`.
+//! Without names, all scenarios. With `--trace`, one run of the first seed, and every request of it written down. Progress is shown; the first seed that finds something ends it, with what replays it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use decapod_sim::seeds;
 struct Args {
     seeds: u64,
     first: u64,
+    trace: Option<PathBuf>,
     names: Vec<String>,
 }
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn args() -> Result<Args, String> {
-    let mut args = Args { seeds: 1000, first: 0, names: Vec::new() };
+    let mut args = Args { seeds: 1000, first: 0, trace: None, names: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number =
@@ -35,6 +36,7 @@ fn args() -> Result<Args, String> {
         match word.as_str() {
             "--seeds" => args.seeds = number()?,
             "--first" => args.first = number()?,
+            "--trace" => args.trace = Some(words.next().ok_or("--trace needs a file")?.into()),
             name => args.names.push(name.to_owned()),
         }
     }
@@ -55,6 +57,11 @@ fn run(name: &str, args: &Args) -> Result<(), String> {
     let path = dir().join(format!("{name}.txt"));
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let scenario = Scenario::parse(&text);
+    if let Some(file) = &args.trace {
+        let (outcome, lines) = scenario.run(args.first, true);
+        std::fs::write(file, lines.join("\n")).map_err(|error| format!("{}: {error}", file.display()))?;
+        return outcome.failure.map_or(Ok(()), Err);
+    }
     let (mut events, mut writes, mut lives) = (0, 0, 0);
     let began = tokio::time::Instant::now();
     for (at, seed) in (args.first..args.first + args.seeds).enumerate() {

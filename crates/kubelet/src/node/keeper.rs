@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use decapod_api::Status;
-use decapod_client::{Client, EventType, PatchType, Recorder};
+use decapod_client::{Client, EventType, Informer, PatchType, Recorder};
 use decapod_sys::Env;
 use decapod_sys::mount::Mounts;
 use futures::StreamExt;
@@ -42,6 +42,8 @@ pub struct Keeper {
     pub client: Client,
     /// What the kubelet was told.
     pub config: Arc<Config>,
+    /// The node, as others see it.
+    pub nodes: Informer<Node>,
     /// The machine.
     pub machine: Machine,
     /// The node's address.
@@ -193,15 +195,18 @@ impl Keeper {
             .map(drop)
     }
 
-    /// Writes the status if it has changed, or not been written for long.
+    /// Writes the status if it is not what others see, or has not been written for long. Others write here, too: when
+    /// the node was out of reach, they say so.
     async fn report(&self, look: &Look, reported: &mut Option<Reported>) -> Result<(), Status> {
         if let Some((at, last)) = reported
             && at.elapsed() < REPORT_EVERY
-            && !status::differs(last, &status::status(&self.facts(look), last))
+            && let seen = self.nodes.get("", &self.config.node_name).and_then(|node| node.status)
+            && let there = seen.as_ref().unwrap_or(last)
+            && !status::differs(there, &status::status(&self.facts(look), there))
         {
             return Ok(());
         }
-        // Others write here too: what has changed is told against what is there.
+        // What has changed is told against what is there.
         let there = self.client.get::<Node>("", &self.config.node_name).await?.status.unwrap_or_default();
         let new = status::status(&self.facts(look), &there);
         let encode = |status: &NodeStatus| serde_json::to_value(status).map_err(Status::internal);

@@ -1,7 +1,7 @@
 //! Kubelets without machines: nodes that register, renew their leases and take the pods that are bound to them to Running
 //! and away, against any API server.
 //!
-//! All nodes of one [`Nodes`] share one watch of pods and a fixed number of workers. What a node says is decided by the
+//! All nodes of one [`Nodes`] share one watch of pods, one of nodes and a fixed number of workers. What a node says is decided by the
 //! pure [`node`] and [`pod`]; here is only the way from the watch to the workers and from those to the server.
 
 pub mod node;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use decapod_api::Revision;
 use decapod_client::{Client, Kind, ObjectInformer, ObjectKey, Queue, Selection};
 use decapod_sys::Env;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::time::Instant;
 
 use node::NodeState;
@@ -76,6 +76,8 @@ struct Inner {
     config: Config,
     clients: Clients,
     pods: ObjectInformer,
+    /// The nodes, as others see them.
+    objects: ObjectInformer,
     nodes: Vec<Mutex<NodeState>>,
     known: Mutex<BTreeMap<ObjectKey, Known>>,
     /// Nodes, by index, that have something to tell.
@@ -133,10 +135,11 @@ impl Config {
 // === impl Nodes ===
 
 impl Nodes {
-    /// Starts the nodes: `reader` watches all pods, and each node acts as its own of `clients`.
+    /// Starts the nodes: `reader` watches all pods and nodes, and each node acts as its own of `clients`.
     pub fn start(env: &Env, config: Config, reader: &Client, clients: Clients) -> Nodes {
         let bound = Selection { field_selector: "spec.nodeName!=".to_owned(), ..Selection::default() };
         let pods = ObjectInformer::start(env, reader, Pod::resource(), bound, Vec::new());
+        let objects = ObjectInformer::start(env, reader, Node::resource(), Selection::default(), Vec::new());
         let now = Instant::now();
         let nodes = (0..config.count).map(|index| Mutex::new(NodeState::new(&config, index, now))).collect();
         let workers = config.workers.max(1);
@@ -145,6 +148,7 @@ impl Nodes {
             config,
             clients,
             pods,
+            objects,
             nodes,
             known: Mutex::default(),
             telling: Queue::new(),
@@ -155,6 +159,7 @@ impl Nodes {
         });
         (0..inner.nodes.len()).for_each(|index| inner.telling.add(index));
         env.spawn("nodes-pods", work::follow(inner.clone()));
+        env.spawn("nodes-objects", work::follow_nodes(inner.clone()));
         for _ in 0..workers {
             env.spawn("nodes-tell", work::tell(inner.clone()));
             env.spawn("nodes-look", work::look(inner.clone()));

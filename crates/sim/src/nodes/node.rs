@@ -236,6 +236,12 @@ fn conditions(now: Timestamp) -> Vec<NodeCondition> {
     .into()
 }
 
+/// Whether others have stopped to believe that the node is ready.
+pub fn is_lost(node: &Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status != "True")
+}
+
 /// The patch of a heartbeat: conditions that hold already keep the time since when they do.
 pub fn heartbeat(before: &[NodeCondition], now: Timestamp) -> Value {
     let told = conditions(now).into_iter().map(|mut condition| {

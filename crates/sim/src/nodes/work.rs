@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::node::{Duty, LEASE_NAMESPACE, RENEW_EVERY, REPORT_EVERY, heartbeat};
+use super::node::{Duty, LEASE_NAMESPACE, RENEW_EVERY, REPORT_EVERY, heartbeat, is_lost};
 use super::pod::{Look, Step, step};
 use super::{Inner, Known, LATE};
 
@@ -26,6 +26,23 @@ pub(super) async fn follow(inner: Arc<Inner>) {
     while let Some(change) = changes.next().await {
         inner.notice(&change);
         inner.looking.add(change.key);
+    }
+}
+
+/// A node that others take for lost tells how it is: a kubelet compares what they see with what it would say as often
+/// as it renews its lease.
+pub(super) async fn follow_nodes(inner: Arc<Inner>) {
+    let mut changes = inner.objects.subscribe();
+    while let Some(change) = changes.next().await {
+        let node = change.new.as_ref().and_then(|object| decode::<Node>(object).ok());
+        let (Some(node), Some(index)) = (node, inner.config.index(&change.key.name)) else { continue };
+        if is_lost(&node) {
+            let soon = Instant::now() + inner.between((Duration::ZERO, RENEW_EVERY));
+            let mut node = inner.node(index);
+            node.report_at = node.report_at.min(soon);
+            drop(node);
+            inner.telling.add(index);
+        }
     }
 }
 
