@@ -54,7 +54,7 @@ pub struct Server {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) metrics: Metrics,
-    pub(crate) dialer: Dialer,
+    pub(crate) dialer: Arc<Dialer>,
     pub(crate) openapi: Documents,
     pub(crate) kept: Kept,
     pki: Arc<Pki>,
@@ -125,9 +125,9 @@ impl Server {
         let (network, bits) = config.service_cidr;
         let services = Services::new(network, bits, config.node_ports.clone());
         let special = Special { authorizer: authorizer.clone(), tokens: tokens.clone(), services };
-        let registry = Registry::new(env.clone(), store, admission::default_plugins(), special);
         let kubelet_client = pki.identity("apiserver-kubelet-client", &KUBELET_CLIENT, env.now())?;
-        let dialer = Dialer::new(pki.ca_pem(), &kubelet_client).map_err(StartError::Tls)?;
+        let dialer = Arc::new(Dialer::new(pki.ca_pem(), &kubelet_client).map_err(StartError::Tls)?);
+        let registry = Registry::new(env.clone(), store, admission::default_plugins(), special);
         let metrics = Metrics::default();
         let server = Arc::new(Server {
             env: env.clone(),

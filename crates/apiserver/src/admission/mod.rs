@@ -16,11 +16,13 @@ mod taint_nodes_by_condition;
 use std::sync::Arc;
 
 use decapod_api::kinds::{Resource, Version};
+use decapod_api::meta::GroupVersionKind;
 use decapod_api::{Status, Value};
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::identity::User;
-use crate::registry::Lookup;
+use crate::registry::{Lookup, Warnings};
 pub use resource_quota::Charge;
 
 /// What is being done to an object.
@@ -54,17 +56,36 @@ pub struct Attributes<'a> {
     pub object: Value,
     /// What it was. Null for creates.
     pub old: Option<&'a Value>,
+    /// The kind and version that both are of now.
+    pub kind: &'a GroupVersionKind,
+    /// Makes the request's options, such as `CreateOptions`, for whoever wants to see them.
+    pub options: &'a (dyn Fn() -> Value + Send + Sync),
     /// Who asks.
     pub user: &'a User,
     /// Whether nothing is to be kept.
     pub dry_run: bool,
     /// What the client will be told.
-    pub warnings: Vec<String>,
+    pub warnings: &'a Warnings,
+    /// How often the mutating hooks have seen it.
+    pub rounds: Rounds,
 }
+
+/// The rounds of mutation: a second one follows if a plugin wants to look again.
+#[derive(Default)]
+pub struct Rounds {
+    /// Whether this is the second one.
+    pub second: bool,
+    /// Whether there is to be a second one.
+    pub wanted: bool,
+}
+
+/// What a plugin that has to wait comes to.
+pub type Waiting<'a> = Option<BoxFuture<'a, Result<(), Status>>>;
 
 /// An admission plugin. Both hooks see every request that [`Plugin::handles`] says yes to.
 ///
-/// Plugins read the cluster through [`Lookup`], which is the store's memory: nothing here waits.
+/// Plugins read the cluster through [`Lookup`], which is the store's memory: nothing here waits, but for those that ask
+/// somebody outside the process.
 pub trait Plugin: Send + Sync {
     /// Upstream's name, as in `--enable-admission-plugins`.
     fn name(&self) -> &'static str;
@@ -80,6 +101,20 @@ pub trait Plugin: Send + Sync {
     /// Refuses, or does not.
     fn validate(&self, _attributes: &Attributes, _lookup: &dyn Lookup) -> Result<(), Status> {
         Ok(())
+    }
+
+    /// Asks outside the process whether and how to change the object, after [`Plugin::mutate`].
+    fn ask_mutating<'a>(
+        &'a self,
+        _attributes: &'a mut Attributes<'_>,
+        _lookup: &'a dyn Lookup,
+    ) -> Waiting<'a> {
+        None
+    }
+
+    /// Asks outside the process whether to refuse, after [`Plugin::validate`].
+    fn ask_validating<'a>(&'a self, _attributes: &'a Attributes<'_>, _lookup: &'a dyn Lookup) -> Waiting<'a> {
+        None
     }
 
     /// Says what the write takes of quotas, or refuses. Asked last of all, and again if a quota changes meanwhile.
@@ -99,6 +134,20 @@ pub struct Admission {
     plugins: Vec<Box<dyn Plugin>>,
 }
 
+// === impl Operation ===
+
+impl Operation {
+    /// Its name in rules and reviews.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+            Operation::Connect => "CONNECT",
+        }
+    }
+}
+
 // === impl Admission ===
 
 impl Admission {
@@ -107,19 +156,37 @@ impl Admission {
         Admission { plugins }
     }
 
-    /// Runs all mutating hooks.
-    pub fn mutate(&self, attributes: &mut Attributes, lookup: &dyn Lookup) -> Result<(), Status> {
+    /// Runs all mutating hooks; all of them again if one asks for that (upstream's `reinvoker`).
+    pub async fn mutate(&self, attributes: &mut Attributes<'_>, lookup: &dyn Lookup) -> Result<(), Status> {
+        self.mutate_once(attributes, lookup).await?;
+        if attributes.rounds.wanted {
+            attributes.rounds.second = true;
+            self.mutate_once(attributes, lookup).await?;
+        }
+        Ok(())
+    }
+
+    async fn mutate_once(&self, attributes: &mut Attributes<'_>, lookup: &dyn Lookup) -> Result<(), Status> {
         for plugin in &self.plugins {
             if plugin.handles(attributes) {
                 plugin.mutate(attributes, lookup)?;
+                if let Some(asked) = plugin.ask_mutating(attributes, lookup) {
+                    asked.await?;
+                }
             }
         }
         Ok(())
     }
 
     /// Runs all validating hooks.
-    pub fn validate(&self, attributes: &Attributes, lookup: &dyn Lookup) -> Result<(), Status> {
-        self.plugins.iter().filter(|p| p.handles(attributes)).try_for_each(|p| p.validate(attributes, lookup))
+    pub async fn validate(&self, attributes: &Attributes<'_>, lookup: &dyn Lookup) -> Result<(), Status> {
+        for plugin in self.plugins.iter().filter(|plugin| plugin.handles(attributes)) {
+            plugin.validate(attributes, lookup)?;
+            if let Some(asked) = plugin.ask_validating(attributes, lookup) {
+                asked.await?;
+            }
+        }
+        Ok(())
     }
 
     /// Gathers what the write takes of quotas.

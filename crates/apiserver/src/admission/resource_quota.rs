@@ -148,7 +148,9 @@ mod tests {
     use decapod_api::value;
 
     use super::*;
+    use crate::admission::Rounds;
     use crate::identity::User;
+    use crate::registry::Warnings;
 
     struct Quotas(Vec<Value>);
 
@@ -177,7 +179,10 @@ mod tests {
             old,
             user: &User::default(),
             dry_run: false,
-            warnings: vec![],
+            kind: &resource.versions[0].kind,
+            options: &|| Value::Null,
+            warnings: &Warnings::default(),
+            rounds: Rounds::default(),
         };
         if !ResourceQuota.handles(&attributes) {
             return "not handled".into();

@@ -45,7 +45,9 @@ mod tests {
     use decapod_api::{Object, Value, value};
 
     use super::*;
+    use crate::admission::Rounds;
     use crate::identity::User;
+    use crate::registry::Warnings;
 
     struct Nothing;
 
@@ -73,7 +75,10 @@ mod tests {
             old: None,
             user: &User::default(),
             dry_run: false,
-            warnings: vec![],
+            kind: &resource.versions[0].kind,
+            options: &|| Value::Null,
+            warnings: &Warnings::default(),
+            rounds: Rounds::default(),
         };
         if StorageObjectInUseProtection.handles(&attributes) {
             StorageObjectInUseProtection.mutate(&mut attributes, &Nothing).unwrap();

@@ -77,16 +77,20 @@ impl Dialer {
 
     /// A plain connection.
     pub async fn plain(&self, address: SocketAddr) -> Result<TcpStream, Status> {
-        match tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                if let Err(error) = decapod_sys::tcp::set_up(&stream) {
-                    tracing::debug!(%error, "socket options");
-                }
-                Ok(stream)
-            }
+        match tokio::time::timeout(DIAL_TIMEOUT, self.connect(address)).await {
+            Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(unreachable_at(address, &error.to_string())),
             Err(_) => Err(unreachable_at(address, "timed out")),
         }
+    }
+
+    /// The same for those who time it themselves.
+    pub async fn connect(&self, address: SocketAddr) -> std::io::Result<TcpStream> {
+        let stream = TcpStream::connect(address).await?;
+        if let Err(error) = decapod_sys::tcp::set_up(&stream) {
+            tracing::debug!(%error, "socket options");
+        }
+        Ok(stream)
     }
 }
 

@@ -14,11 +14,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::forward::{failed, handed_on};
 use super::{log, streams};
-use crate::admission::{Attributes, Operation};
 use crate::http::query::Query;
 use crate::http::route::ResourceRoute;
 use crate::http::{Response, respond};
-use crate::identity::User;
 use crate::registry::Lookup;
 use crate::server::Server;
 
@@ -34,7 +32,6 @@ pub struct Kubelet {
 /// Sends the request on to the kubelet of the pod's node.
 pub async fn serve(
     server: &Arc<Server>,
-    user: &User,
     route: &ResourceRoute,
     query: &Query,
     request: http::Request<Incoming>,
@@ -48,9 +45,6 @@ pub async fn serve(
     }
     let pod = server.registry.draft("", "pods", namespace, name);
     let pod = pod.ok_or_else(|| Status::not_found(&pods.group_resource(), name))?;
-    if !is_log {
-        admit(server, user, route, &pod)?;
-    }
     let container = match subresource {
         "portforward" => String::new(),
         _ => container(&pod, query.get("container").unwrap_or_default(), subresource)?,
@@ -179,24 +173,4 @@ impl Kubelet {
         let (io, host) = (server.dialer.kubelet(self.address).await?, self.host());
         Ok(Onward { io, path: self.path, host })
     }
-}
-
-/// Admission sees connections too.
-fn admit(server: &Server, user: &User, route: &ResourceRoute, pod: &Value) -> Result<(), Status> {
-    let pods = server.registry.kinds().find("", "pods").ok_or_else(Status::no_such_path)?;
-    let version = pods.stored().clone();
-    let attributes = Attributes {
-        operation: Operation::Connect,
-        resource: &pods,
-        version: &version,
-        subresource: &route.subresource,
-        namespace: &route.namespace,
-        name: &route.name,
-        object: pod.clone(),
-        old: None,
-        user,
-        dry_run: false,
-        warnings: vec![],
-    };
-    server.registry.admit_connection(&attributes)
 }

@@ -5,6 +5,7 @@
 //! API server does. It follows no redirect and hands on nothing but what the other side answered
 //! (CVE-2018-1002105, CVE-2020-8559).
 
+mod admit;
 mod dialer;
 mod forward;
 mod kubelet;
@@ -20,9 +21,9 @@ use std::sync::Arc;
 use decapod_api::Status;
 use hyper::body::Incoming;
 
-use crate::http::Response;
 use crate::http::query::Query;
 use crate::http::route::ResourceRoute;
+use crate::http::{Response, respond};
 use crate::identity::User;
 use crate::server::Server;
 pub use dialer::Dialer;
@@ -56,10 +57,13 @@ pub async fn serve(
     query: &Query,
     request: http::Request<Incoming>,
 ) -> Result<Response, Status> {
-    match (&*route.resource.resource, route.subresource.as_str()) {
+    let warnings = admit::connection(server, user, &route, query).await?;
+    let mut response = match (&*route.resource.resource, route.subresource.as_str()) {
         ("pods", "log" | "exec" | "attach" | "portforward") => {
-            kubelet::serve(server, user, &route, query, request).await
+            kubelet::serve(server, &route, query, request).await
         }
         _ => proxy::serve(server, &route, request).await,
-    }
+    }?;
+    respond::warn(&mut response, warnings);
+    Ok(response)
 }

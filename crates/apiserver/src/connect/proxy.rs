@@ -124,7 +124,10 @@ impl Backend {
     fn find(lookup: &dyn Lookup, route: &ResourceRoute, named: &Named) -> Result<Backend, Status> {
         let address = match &*route.resource.resource {
             "nodes" => return kubelet::address(lookup, named.name).map(Backend::Kubelet),
-            "services" => service(lookup, &route.namespace, named)?,
+            "services" => {
+                let found = endpoints(lookup, &route.namespace, named.name, named.port)?;
+                *found.first().ok_or_else(|| no_endpoints(named.name))?
+            }
             _ => pod(lookup, &route.namespace, named)?,
         };
         if is_refused(address.ip()) {
@@ -204,38 +207,49 @@ fn pod(lookup: &dyn Lookup, namespace: &str, named: &Named) -> Result<SocketAddr
     to_address(ip, port)
 }
 
-fn service(lookup: &dyn Lookup, namespace: &str, named: &Named) -> Result<SocketAddr, Status> {
-    let service = lookup
-        .draft("", "services", namespace, named.name)
-        .ok_or_else(|| not_found("services", named.name))?;
+/// The addresses of the ready endpoints of a service, at its port of this name or number; at its only one, if that is
+/// empty. At least one.
+pub fn endpoints(
+    lookup: &dyn Lookup,
+    namespace: &str,
+    name: &str,
+    port: &str,
+) -> Result<Vec<SocketAddr>, Status> {
+    let service = lookup.draft("", "services", namespace, name).ok_or_else(|| not_found("services", name))?;
     let ports = service.list_at(&["spec", "ports"]);
-    let wanted = ports.iter().find(|port| match named.port {
+    let wanted = ports.iter().find(|offered| match port {
         "" => ports.len() == 1,
         text => {
-            port.str_at(&["name"]) == Some(text)
-                || port.int_at(&["port"]).is_some_and(|n| n.to_string() == text)
+            offered.str_at(&["name"]) == Some(text)
+                || offered.int_at(&["port"]).is_some_and(|n| n.to_string() == text)
         }
     });
-    let wanted = wanted.ok_or_else(|| {
-        Status::unavailable(format!("no service port {:?} found for service {:?}", named.port, named.name))
-    })?;
+    let wanted = wanted
+        .ok_or_else(|| Status::unavailable(format!("no service port {port:?} found for service {name:?}")))?;
     let port_name = wanted.str_at(&["name"]).unwrap_or_default();
     let is_ready = |endpoint: &&Value| endpoint.at(&["conditions", "ready"]) != Some(&Value::Bool(false));
+    let mut found = Vec::new();
     for slice in lookup.drafts("discovery.k8s.io", "endpointslices", namespace) {
-        if slice.str_at(&["metadata", "labels", "kubernetes.io/service-name"]) != Some(named.name) {
+        if slice.str_at(&["metadata", "labels", "kubernetes.io/service-name"]) != Some(name) {
             continue;
         }
         let port = slice
             .list_at(&["ports"])
             .iter()
             .find(|port| port.str_at(&["name"]).unwrap_or_default() == port_name);
-        let endpoint = slice.list_at(&["endpoints"]).iter().find(is_ready);
-        let ip = endpoint.and_then(|e| e.list_at(&["addresses"]).first()?.as_str()?.parse().ok());
-        if let (Some(port), Some(ip)) = (port.and_then(|port| port.int_at(&["port"])), ip) {
-            return to_address(ip, port);
+        let Some(port) = port.and_then(|port| port.int_at(&["port"])) else { continue };
+        for endpoint in slice.list_at(&["endpoints"]).iter().filter(is_ready) {
+            let address = endpoint.list_at(&["addresses"]).first().and_then(Value::as_str);
+            if let Some(ip) = address.and_then(|address| address.parse().ok()) {
+                found.push(to_address(ip, port)?);
+            }
         }
     }
-    Err(Status::unavailable(format!("no endpoints available for service {:?}", named.name)))
+    if found.is_empty() { Err(no_endpoints(name)) } else { Ok(found) }
+}
+
+fn no_endpoints(service: &str) -> Status {
+    Status::unavailable(format!("no endpoints available for service {service:?}"))
 }
 
 fn to_address(ip: std::net::IpAddr, port: i64) -> Result<SocketAddr, Status> {

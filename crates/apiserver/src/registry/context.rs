@@ -12,8 +12,13 @@ pub struct Context {
     pub user: User,
     /// The client program, from its `User-Agent`; names the field manager of clients that give none.
     pub user_agent: String,
-    warnings: Mutex<Vec<String>>,
+    /// What they will be told.
+    pub warnings: Warnings,
 }
+
+/// Warnings for a client, told beside whatever the answer is.
+#[derive(Debug, Default)]
+pub struct Warnings(Mutex<Vec<String>>);
 
 /// The encoding of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,22 +41,36 @@ pub struct Body {
     pub media: Media,
 }
 
+// === impl Warnings ===
+
+impl Warnings {
+    /// Adds one.
+    pub fn add(&self, warning: impl Into<String>) {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(warning.into());
+    }
+
+    /// Takes those so far.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+}
+
 // === impl Context ===
 
 impl Context {
     /// A request of `user`.
     pub fn new(user: User, user_agent: impl Into<String>) -> Context {
-        Context { user, user_agent: user_agent.into(), warnings: Mutex::default() }
+        Context { user, user_agent: user_agent.into(), warnings: Warnings::default() }
     }
 
     /// Adds a warning for the client.
     pub fn warn(&self, warning: impl Into<String>) {
-        self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(warning.into());
+        self.warnings.add(warning);
     }
 
     /// Takes the warnings so far.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+        self.warnings.take()
     }
 
     /// The field manager of a write: what the client says, else its program

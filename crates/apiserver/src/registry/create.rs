@@ -6,8 +6,9 @@ use decapod_client::Options;
 use decapod_store::{CommitError, Expect, Write};
 
 use super::draft::Validation;
+use super::special::Reservation;
 use super::{Body, Context, RETRIES_MAX, Registry, Target, commit_failed, meta};
-use crate::admission::{Attributes, Operation};
+use crate::admission::{Attributes, Operation, Rounds};
 
 /// How many random names are tried before a create gives up (upstream's `maxNameGenerationCreateAttempts`).
 const NAMES_MAX: usize = 8;
@@ -85,10 +86,47 @@ impl Registry {
             old: None,
             user: &context.user,
             dry_run: options.dry_run,
-            warnings: vec![],
+            kind: target.kind(),
+            options: &|| super::options::write("CreateOptions", options),
+            warnings: &context.warnings,
+            rounds: Rounds::default(),
         };
-        self.admission.mutate(&mut attributes, self)?;
-        let mut draft = std::mem::take(&mut attributes.object);
+        self.admission.mutate(&mut attributes, self).await?;
+        let (draft, reservation) =
+            self.settle_new(context, target, std::mem::take(&mut attributes.object))?;
+        let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
+        attributes.object = draft;
+        attributes.name = &name;
+        attributes.kind = resource.stored_kind();
+        self.admission.validate(&attributes, self).await?;
+
+        let place = Target { name: name.clone(), ..target.clone() };
+        let encoded = self.encode(resource, &attributes.object)?;
+        if options.dry_run {
+            self.charge(&attributes)?;
+            if self.store.get(&place.key()).is_some() {
+                return Err(Status::already_exists(&resource.group_resource(), &name));
+            }
+            return self.in_version(&place, Object::new(encoded.bytes, 0));
+        }
+        let write = Write::Put { key: place.key().into(), value: encoded, expect: Expect::Absent };
+        match self.commit_created(&place, write, &attributes).await {
+            Ok(object) => {
+                reservation.keep();
+                self.in_version(&place, object)
+            }
+            Err(status) => Err(status),
+        }
+    }
+
+    /// What is made of `draft`, in the stored version, once the registry and the kind have had their say.
+    fn settle_new(
+        &self,
+        context: &Context,
+        target: &Target,
+        mut draft: Value,
+    ) -> Result<(Value, Reservation<'_>), Status> {
+        let resource = &target.resource;
         reset_status(&mut draft, resource);
         meta::begin(&mut draft, resource, &self.env);
         self.to_stored(target, &mut draft)?;
@@ -108,28 +146,7 @@ impl Registry {
             return Err(Status::invalid(&resource.group, &resource.kind, &name, causes));
         }
         resource.strategy.warn(&draft).into_iter().for_each(|warning| context.warn(warning));
-        attributes.object = draft;
-        attributes.name = &name;
-        self.admission.validate(&attributes, self)?;
-        attributes.warnings.drain(..).for_each(|warning| context.warn(warning));
-
-        let place = Target { name: name.clone(), ..target.clone() };
-        let encoded = self.encode(resource, &attributes.object)?;
-        if options.dry_run {
-            self.charge(&attributes)?;
-            if self.store.get(&place.key()).is_some() {
-                return Err(Status::already_exists(&resource.group_resource(), &name));
-            }
-            return self.in_version(&place, Object::new(encoded.bytes, 0));
-        }
-        let write = Write::Put { key: place.key().into(), value: encoded, expect: Expect::Absent };
-        match self.commit_created(&place, write, &attributes).await {
-            Ok(object) => {
-                reservation.keep();
-                self.in_version(&place, object)
-            }
-            Err(status) => Err(status),
-        }
+        Ok((draft, reservation))
     }
 
     /// Commits a new object, with what it takes of quotas.

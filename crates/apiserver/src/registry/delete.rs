@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use super::delete_options::{DeleteOptions, Propagation};
 use super::update::{Changed, Current, Outcome};
 use super::{Body, Context, Registry, Target, meta};
-use crate::admission::{Attributes, Operation};
+use crate::admission::{Attributes, Operation, Rounds};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -85,9 +85,9 @@ impl Registry {
         let expect = options.expect()?;
         let dry_run = !options.dry_run.is_empty();
         let changed = self
-            .guaranteed_update(target, &expect, dry_run, |current| {
-                self.admit_delete(context, target, current, dry_run)?;
-                self.step(target, options, current)
+            .guaranteed_update_waiting(target, &expect, dry_run, |current| async move {
+                self.admit_delete(context, target, options, &current).await?;
+                self.step(target, options, &current)
             })
             .await?;
         if let (Changed::Removed(object), false) = (&changed, dry_run) {
@@ -96,12 +96,12 @@ impl Registry {
         Ok(changed)
     }
 
-    fn admit_delete(
+    async fn admit_delete(
         &self,
         context: &Context,
         target: &Target,
+        options: &DeleteOptions,
         current: &Current,
-        dry_run: bool,
     ) -> Result<(), Status> {
         let mut attributes = Attributes {
             operation: Operation::Delete,
@@ -113,11 +113,14 @@ impl Registry {
             object: Value::Null,
             old: Some(&current.draft),
             user: &context.user,
-            dry_run,
-            warnings: vec![],
+            dry_run: !options.dry_run.is_empty(),
+            kind: target.resource.stored_kind(),
+            options: &|| options.to_value(),
+            warnings: &context.warnings,
+            rounds: Rounds::default(),
         };
-        self.admission.mutate(&mut attributes, self)?;
-        self.admission.validate(&attributes, self)
+        self.admission.mutate(&mut attributes, self).await?;
+        self.admission.validate(&attributes, self).await
     }
 
     /// Where a delete takes the object it finds.

@@ -1,31 +1,39 @@
 //! The options of delete, from the body.
 
-use decapod_api::Status;
+use decapod_api::value::from_json;
+use decapod_api::{Status, Value};
 
 use super::Body;
 use super::update::Preconditions;
 
 /// `DeleteOptions`, as far as the server reads them.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct DeleteOptions {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_period_seconds: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub preconditions: Option<RawPreconditions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub propagation_policy: Option<Propagation>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub orphan_dependents: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dry_run: Vec<String>,
 }
 
 /// Conditions that the object has to meet.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RawPreconditions {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_version: Option<String>,
 }
 
 /// What becomes of dependents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 pub(crate) enum Propagation {
     /// They stay, without this owner.
     Orphan,
@@ -54,6 +62,13 @@ impl DeleteOptions {
             return Err(Status::bad_request("dryRun: supported values: \"All\""));
         }
         Ok(options)
+    }
+
+    /// As webhooks see them.
+    pub(super) fn to_value(&self) -> Value {
+        let mut options = serde_json::to_value(self).map(from_json).unwrap_or_default();
+        super::options::name(&mut options, "DeleteOptions");
+        options
     }
 
     /// The same, if the object is still at `revision`.

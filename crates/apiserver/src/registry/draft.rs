@@ -72,10 +72,7 @@ impl Registry {
 
     /// Fills in the defaults of the kind, in the client's version.
     pub(crate) fn default(&self, target: &Target, draft: &mut Value) {
-        if let Ok(schema) = schema_of(target.kind()) {
-            defaults::apply(draft, schema);
-        }
-        target.resource.strategy.default(draft);
+        fill_in(&target.resource, target.kind(), draft);
     }
 
     /// The stored object as a draft, in the stored version.
@@ -85,12 +82,12 @@ impl Registry {
 
     /// Turns a draft from the client's version into the stored one.
     pub(crate) fn to_stored(&self, target: &Target, draft: &mut Value) -> Result<(), Status> {
-        convert(target, draft, target.kind(), target.resource.stored_kind())
+        convert(&target.resource, draft, target.kind(), target.resource.stored_kind())
     }
 
     /// Turns a draft from the stored version into the client's.
     pub(crate) fn to_client(&self, target: &Target, draft: &mut Value) -> Result<(), Status> {
-        convert(target, draft, target.resource.stored_kind(), target.kind())
+        convert(&target.resource, draft, target.resource.stored_kind(), target.kind())
     }
 
     /// The canonical encoding of a draft in the stored version.
@@ -123,6 +120,14 @@ impl Registry {
     }
 }
 
+/// Fills in the defaults of `kind`, which is `resource`'s in some version.
+pub(crate) fn fill_in(resource: &Resource, kind: &GroupVersionKind, draft: &mut Value) {
+    if let Ok(schema) = schema_of(kind) {
+        defaults::apply(draft, schema);
+    }
+    resource.strategy.default(draft);
+}
+
 /// The object in the version that the client of `target` speaks.
 pub(super) fn in_version(target: &Target, object: Object) -> Result<Object, Status> {
     let stored = target.resource.stored_kind();
@@ -130,13 +135,14 @@ pub(super) fn in_version(target: &Target, object: Object) -> Result<Object, Stat
         return Ok(object);
     }
     let mut draft = canonical(&object, stored)?;
-    convert(target, &mut draft, stored, target.kind())?;
+    convert(&target.resource, &mut draft, stored, target.kind())?;
     let encoded = codec::json::encode(&draft, schema_of(target.kind())?);
     Ok(Object::new(encoded.at(object.revision()), object.revision()))
 }
 
-fn convert(
-    target: &Target,
+/// Turns a draft of `resource` from one version into another.
+pub(crate) fn convert(
+    resource: &Resource,
     draft: &mut Value,
     from: &GroupVersionKind,
     to: &GroupVersionKind,
@@ -145,10 +151,10 @@ fn convert(
         return Ok(());
     }
     let (from, to) = (from.api_version(), to.api_version());
-    if target.resource.strategy.convert(draft, &from, &to) {
+    if resource.strategy.convert(draft, &from, &to) {
         return Ok(());
     }
-    Err(Status::internal(format!("no conversion of {} from {from} to {to}", target.resource.kind)))
+    Err(Status::internal(format!("no conversion of {} from {from} to {to}", resource.kind)))
 }
 
 /// The draft of canonical bytes.

@@ -1,5 +1,8 @@
 //! Reads for those inside the server: admission, authorization and the special resources.
 
+use std::sync::Arc;
+
+use decapod_api::kinds::Resource;
 use decapod_api::{Object, Value};
 use decapod_store::At;
 use futures::FutureExt;
@@ -13,6 +16,11 @@ pub trait Lookup: Send + Sync {
 
     /// All objects of a namespace, or of the cluster when `namespace` is empty, in order of their keys.
     fn objects(&self, group: &str, plural: &str, namespace: &str) -> Vec<Object>;
+
+    /// The rows of everything that is served.
+    fn rows(&self) -> Arc<Vec<Arc<Resource>>> {
+        Arc::default()
+    }
 
     /// One object as a draft.
     fn draft(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Value> {
@@ -28,6 +36,10 @@ pub trait Lookup: Send + Sync {
 }
 
 impl Lookup for Registry {
+    fn rows(&self) -> Arc<Vec<Arc<Resource>>> {
+        self.kinds.all()
+    }
+
     fn object(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Object> {
         self.store.get(&self.kinds.find(group, plural)?.key(namespace, name))
     }

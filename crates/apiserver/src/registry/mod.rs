@@ -8,12 +8,13 @@ mod context;
 mod create;
 mod delete;
 mod delete_options;
-mod draft;
+pub(crate) mod draft;
 mod get;
 mod kinds;
 mod list;
 mod lookup;
 mod meta;
+mod options;
 mod patch;
 mod special;
 mod target;
@@ -28,7 +29,7 @@ use decapod_store::{CommitError, Committed, Store, Txn, Write};
 use decapod_sys::Env;
 
 use crate::admission::{Admission, Attributes};
-pub use context::{Body, Context, Media};
+pub use context::{Body, Context, Media, Warnings};
 pub use kinds::Kinds;
 pub use lookup::Lookup;
 pub use special::{Services, Special};
@@ -97,8 +98,9 @@ impl Registry {
     }
 
     /// Asks admission about a connection.
-    pub fn admit_connection(&self, attributes: &Attributes) -> Result<(), Status> {
-        self.admission.validate(attributes, self)
+    pub async fn admit_connection(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
+        self.admission.mutate(attributes, self).await?;
+        self.admission.validate(attributes, self).await
     }
 
     /// Commits one write of `target`.

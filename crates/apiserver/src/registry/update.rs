@@ -1,13 +1,17 @@
 //! update: a whole object, or a part of it, in place of another; and the loop that all changes go through.
 
+use std::sync::Arc;
+
 use decapod_api::kinds::{Subresource, strategy};
+use decapod_api::meta::GroupVersionKind;
 use decapod_api::{Encoded, Object, Revision, Status, Value};
 use decapod_client::Options;
 use decapod_store::{CommitError, Expect, Write};
 
 use super::draft::Validation;
+use super::special::scale::{REPLICAS, scale_from};
 use super::{Body, Context, RETRIES_MAX, Registry, Target, commit_failed, meta};
-use crate::admission::{Attributes, Charge, Operation};
+use crate::admission::{Attributes, Charge, Operation, Rounds};
 
 /// What a change wants of the object it finds.
 #[derive(Clone, Debug, Default)]
@@ -104,14 +108,15 @@ impl Registry {
         expect: &Preconditions,
         edit: impl Fn(&Value) -> Result<Value, Status>,
     ) -> Result<Object, Status> {
+        let edit = &edit;
         let changed = self
-            .guaranteed_update(target, expect, options.dry_run, |current| {
+            .guaranteed_update_waiting(target, expect, options.dry_run, |current| async move {
                 let mut seen = current.draft.clone();
                 self.to_client(target, &mut seen)?;
                 let mut new = edit(&seen)?;
-                self.refill(context, target, options, &seen, &mut new)?;
+                self.refill(context, target, options, &seen, &mut new).await?;
                 self.to_stored(target, &mut new)?;
-                self.settle(context, target, options, &current.draft, new)
+                self.settle(context, target, options, &current.draft, new).await
             })
             .await?;
         match changed {
@@ -120,7 +125,7 @@ impl Registry {
     }
 
     /// The fields' managers and, after them, admission's mutations, in the client's version.
-    fn refill(
+    async fn refill(
         &self,
         context: &Context,
         target: &Target,
@@ -129,38 +134,24 @@ impl Registry {
         new: &mut Value,
     ) -> Result<(), Status> {
         self.track_fields(context, target, options, Some(old), new);
-        let mut attributes = self.attributes(context, target, options, old, std::mem::take(new));
-        self.admission.mutate(&mut attributes, self)?;
-        attributes.warnings.drain(..).for_each(|warning| context.warn(warning));
+        let make = || super::options::write("UpdateOptions", options);
+        if let Some(kind) = scale_kind(target) {
+            let old = scale_from(old);
+            let mut attributes = attributes(context, target, &make, &old, kind, scale_from(new));
+            attributes.dry_run = options.dry_run;
+            self.admission.mutate(&mut attributes, self).await?;
+            new.set_at(&REPLICAS, attributes.object.int_at(&REPLICAS).unwrap_or(0));
+            return Ok(());
+        }
+        let mut attributes = attributes(context, target, &make, old, target.kind(), std::mem::take(new));
+        attributes.dry_run = options.dry_run;
+        self.admission.mutate(&mut attributes, self).await?;
         *new = std::mem::take(&mut attributes.object);
         Ok(())
     }
 
-    fn attributes<'a>(
-        &self,
-        context: &'a Context,
-        target: &'a Target,
-        options: &Options,
-        old: &'a Value,
-        new: Value,
-    ) -> Attributes<'a> {
-        Attributes {
-            operation: Operation::Update,
-            resource: &target.resource,
-            version: target.version(),
-            subresource: &target.subresource,
-            namespace: &target.namespace,
-            name: &target.name,
-            object: new,
-            old: Some(old),
-            user: &context.user,
-            dry_run: options.dry_run,
-            warnings: vec![],
-        }
-    }
-
     /// What becomes of `new`, in the stored version, once the registry, the kind and admission have had their say.
-    fn settle(
+    async fn settle(
         &self,
         context: &Context,
         target: &Target,
@@ -199,8 +190,18 @@ impl Registry {
         if !causes.is_empty() {
             return Err(Status::invalid(&resource.group, &resource.kind, &target.name, causes));
         }
-        let attributes = self.attributes(context, target, options, old, new);
-        self.admission.validate(&attributes, self)?;
+        let make = || super::options::write("UpdateOptions", options);
+        let mut attributes = attributes(context, target, &make, old, resource.stored_kind(), new);
+        attributes.dry_run = options.dry_run;
+        match scale_kind(target) {
+            None => self.admission.validate(&attributes, self).await?,
+            Some(kind) => {
+                let (old, new) = (scale_from(old), scale_from(&attributes.object));
+                let mut attributes = self::attributes(context, target, &make, &old, kind, new);
+                attributes.dry_run = options.dry_run;
+                self.admission.validate(&attributes, self).await?;
+            }
+        }
         let charges = self.charge(&attributes)?;
         if let Some(reservation) = reservation {
             reservation.keep();
@@ -236,14 +237,29 @@ impl Registry {
         dry_run: bool,
         change: impl Fn(&Current) -> Result<Outcome, Status>,
     ) -> Result<Changed, Status> {
+        let change = |current: Arc<Current>| std::future::ready(change(&current));
+        self.guaranteed_update_waiting(target, expect, dry_run, change).await
+    }
+
+    /// The same for changes that have to wait for somebody's answer.
+    pub(crate) async fn guaranteed_update_waiting<F>(
+        &self,
+        target: &Target,
+        expect: &Preconditions,
+        dry_run: bool,
+        change: impl Fn(Arc<Current>) -> F,
+    ) -> Result<Changed, Status>
+    where
+        F: Future<Output = Result<Outcome, Status>>,
+    {
         let key = target.key();
         let mut found = self.store.get(&key);
         for _ in 0..RETRIES_MAX {
             let object = found.ok_or_else(|| target.not_found())?;
             expect.check(target, &object)?;
-            let current = Current { draft: self.draft_of(target, &object)?, object };
+            let current = Arc::new(Current { draft: self.draft_of(target, &object)?, object });
             let mut charges = Vec::new();
-            let outcome = match change(&current)? {
+            let outcome = match change(current.clone()).await? {
                 Outcome::Charged(draft, taken) => {
                     charges = taken;
                     Outcome::Put(draft)
@@ -251,11 +267,11 @@ impl Registry {
                 outcome => outcome,
             };
             let write = match outcome {
-                Outcome::Keep => return Ok(Changed::Kept(current.object)),
+                Outcome::Keep => return Ok(Changed::Kept(current.object.clone())),
                 Outcome::Put(draft) | Outcome::Charged(draft, _) => {
                     let value = self.encode(&target.resource, &draft)?;
                     if same(&value, &current.object) {
-                        return Ok(Changed::Kept(current.object));
+                        return Ok(Changed::Kept(current.object.clone()));
                     }
                     if dry_run {
                         return Ok(Changed::Kept(Object::new(
@@ -292,6 +308,39 @@ impl Registry {
             }
         }
         Err(Status::modified(&target.resource.group_resource(), &target.name))
+    }
+}
+
+/// The kind of a scale, if that is what `target` is: then admission sees it in place of the object.
+fn scale_kind(target: &Target) -> Option<&GroupVersionKind> {
+    let subresource = target.version().subresource(&target.subresource)?;
+    (subresource.name == "scale").then_some(&subresource.kind)
+}
+
+/// A change of the whole object or of a part of it, as admission sees it; both objects are of `kind`.
+fn attributes<'a>(
+    context: &'a Context,
+    target: &'a Target,
+    options: &'a (dyn Fn() -> Value + Send + Sync),
+    old: &'a Value,
+    kind: &'a GroupVersionKind,
+    new: Value,
+) -> Attributes<'a> {
+    Attributes {
+        operation: Operation::Update,
+        resource: &target.resource,
+        version: target.version(),
+        subresource: &target.subresource,
+        namespace: &target.namespace,
+        name: &target.name,
+        object: new,
+        old: Some(old),
+        kind,
+        options,
+        user: &context.user,
+        dry_run: false,
+        warnings: &context.warnings,
+        rounds: Rounds::default(),
     }
 }
 

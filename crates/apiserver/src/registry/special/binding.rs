@@ -18,6 +18,7 @@ impl Registry {
         body: Body,
     ) -> Result<Reply, Status> {
         let binding = self.payload(context, target, &body)?;
+        let binding = self.admit(context, target, options, binding).await?;
         let node = binding.str_at(&["target", "name"]).unwrap_or_default();
         let kind = binding.str_at(&["target", "kind"]).unwrap_or_default();
         // Upstream hands out the bare errors of the fields, without a reason.

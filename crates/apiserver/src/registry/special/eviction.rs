@@ -34,6 +34,7 @@ impl Registry {
         if eviction.str_at(&["metadata", "name"]) != Some(target.name.as_str()) {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
+        let eviction = self.admit(context, target, query, eviction).await?;
         let json = serde_json::to_vec(eviction.get("deleteOptions").unwrap_or(&Value::map()))
             .map_err(Status::internal)?;
         let mut options = DeleteOptions::parse(&Body { bytes: json.into(), ..Body::default() })?;

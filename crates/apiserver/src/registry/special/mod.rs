@@ -4,7 +4,7 @@
 mod binding;
 mod eviction;
 mod reviews;
-mod scale;
+pub(super) mod scale;
 mod services;
 mod token;
 
@@ -13,10 +13,11 @@ use std::sync::Arc;
 use decapod_api::kinds::Resource;
 use decapod_api::meta::GroupVersionKind;
 use decapod_api::{Object, Revision, Status, Value, codec};
-use decapod_client::{Reply, Request};
+use decapod_client::{Options, Reply, Request};
 
 use super::draft::{Validation, decode_as, schema_of};
 use super::{Body, Context, Media, Registry, Target};
+use crate::admission::{Attributes, Operation, Rounds};
 use crate::authn::Tokens;
 use crate::authz::Authorizer;
 pub use services::{Reservation, Services};
@@ -72,15 +73,51 @@ impl Registry {
                 self.bind(context, target, &request.options, body).await?
             }
             ("", "pods", "eviction") => self.evict(context, target, &request.options, body).await?,
-            ("", "serviceaccounts", "token") => self.issue_token(context, target, body).await?,
+            ("", "serviceaccounts", "token") => {
+                self.issue_token(context, target, &request.options, body).await?
+            }
             (_, _, "scale") => self.scale(context, target, request, body).await?,
             ("authentication.k8s.io" | "authorization.k8s.io", _, "") => {
-                self.review(context, target, body)?
+                self.review(context, target, &request.options, body).await?
             }
             ("", "componentstatuses", "") => self.component_statuses(target, request)?,
             _ => return Ok(None),
         };
         Ok(Some(reply))
+    }
+
+    /// Lets admission see what is created at `target` and kept nowhere as such: a review, or the payload of a
+    /// subresource. Returns what admission makes of it.
+    async fn admit(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        payload: Value,
+    ) -> Result<Value, Status> {
+        let named = payload.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
+        let mut attributes = Attributes {
+            operation: Operation::Create,
+            resource: &target.resource,
+            version: target.version(),
+            subresource: &target.subresource,
+            namespace: &target.namespace,
+            name: if target.name.is_empty() { &named } else { &target.name },
+            object: payload,
+            old: None,
+            kind: match target.version().subresource(&target.subresource) {
+                Some(subresource) => &subresource.kind,
+                None => target.kind(),
+            },
+            options: &|| super::options::write("CreateOptions", options),
+            user: &context.user,
+            dry_run: options.dry_run,
+            warnings: &context.warnings,
+            rounds: Rounds::default(),
+        };
+        self.admission.mutate(&mut attributes, self).await?;
+        self.admission.validate(&attributes, self).await?;
+        Ok(attributes.object)
     }
 
     /// The body as a draft of the kind that `target` or its subresource carries.

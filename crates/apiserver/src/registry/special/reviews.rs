@@ -1,7 +1,7 @@
 //! The reviews: who is this, and may they. They are answered and not kept.
 
 use decapod_api::{Cause, Status, Value};
-use decapod_client::{Reply, Request, Verb};
+use decapod_client::{Options, Reply, Request, Verb};
 
 use super::answer;
 use crate::authz::{Decision, Question, What};
@@ -10,8 +10,15 @@ use crate::registry::{Body, Context, Registry, Target, meta};
 
 impl Registry {
     /// Answers a review.
-    pub(super) fn review(&self, context: &Context, target: &Target, body: Body) -> Result<Reply, Status> {
-        let mut review = self.payload(context, target, &body)?;
+    pub(super) async fn review(
+        &self,
+        context: &Context,
+        target: &Target,
+        options: &Options,
+        body: Body,
+    ) -> Result<Reply, Status> {
+        let review = self.payload(context, target, &body)?;
+        let mut review = self.admit(context, target, options, review).await?;
         match &*target.resource.kind {
             "TokenReview" => self.review_token(&mut review),
             "SelfSubjectReview" => {

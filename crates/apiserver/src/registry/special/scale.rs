@@ -10,7 +10,7 @@ use crate::registry::draft::schema_of;
 use crate::registry::update::Preconditions;
 use crate::registry::{Body, Context, Registry, Target};
 
-const REPLICAS: [&str; 2] = ["spec", "replicas"];
+pub(in crate::registry) const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
 impl Registry {
     /// Reads or sets the replicas of the object.
@@ -67,7 +67,7 @@ impl Registry {
 }
 
 /// The scale of a workload: some of its metadata, its replicas and its selector as a text.
-fn scale_from(object: &Value) -> Value {
+pub(in crate::registry) fn scale_from(object: &Value) -> Value {
     let mut scale = Value::map();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object.at(&["metadata", field]) {

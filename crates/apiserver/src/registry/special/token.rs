@@ -1,7 +1,7 @@
 //! TokenRequest: a bound, short-lived token of a service account (upstream's `TokenREST`).
 
 use decapod_api::{Cause, Status, Value};
-use decapod_client::Reply;
+use decapod_client::{Options, Reply};
 
 use super::answer;
 use crate::authn::tokens::{Binding, Claim};
@@ -18,9 +18,11 @@ impl Registry {
         &self,
         context: &Context,
         target: &Target,
+        options: &Options,
         body: Body,
     ) -> Result<Reply, Status> {
-        let mut request = self.payload(context, target, &body)?;
+        let request = self.payload(context, target, &body)?;
+        let mut request = self.admit(context, target, options, request).await?;
         let (namespace, name) = (target.namespace.as_str(), target.name.as_str());
         let account = self.draft("", "serviceaccounts", namespace, name).ok_or_else(|| target.not_found())?;
         let seconds = request.int_at(&["spec", "expirationSeconds"]).unwrap_or(SECONDS_DEFAULT);
