@@ -127,7 +127,8 @@ impl Server {
         let special = Special { authorizer: authorizer.clone(), tokens: tokens.clone(), services };
         let kubelet_client = pki.identity("apiserver-kubelet-client", &KUBELET_CLIENT, env.now())?;
         let dialer = Arc::new(Dialer::new(pki.ca_pem(), &kubelet_client).map_err(StartError::Tls)?);
-        let registry = Registry::new(env.clone(), store, admission::default_plugins(), special);
+        let caller = admission::webhook::Caller::new(env.clone(), dialer.clone());
+        let registry = Registry::new(env.clone(), store, admission::default_plugins(&caller), special);
         let metrics = Metrics::default();
         let server = Arc::new(Server {
             env: env.clone(),

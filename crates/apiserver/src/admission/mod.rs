@@ -12,6 +12,7 @@ mod runtime_class;
 mod service_account;
 mod storage_object_in_use_protection;
 mod taint_nodes_by_condition;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 use crate::identity::User;
 use crate::registry::{Lookup, Warnings};
 pub use resource_quota::Charge;
+use webhook::{Caller, Phase, Webhooks};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +72,15 @@ pub struct Attributes<'a> {
     pub rounds: Rounds,
 }
 
-/// The rounds of mutation: a second one follows if a plugin wants to look again.
+/// The rounds of mutation: a second one follows if what was there before a webhook may have to look again.
 #[derive(Default)]
 pub struct Rounds {
     /// Whether this is the second one.
     pub second: bool,
     /// Whether there is to be a second one.
     pub wanted: bool,
+    /// What webhooks remember from one to the other.
+    pub webhooks: webhook::Reinvocation,
 }
 
 /// What a plugin that has to wait comes to.
@@ -223,7 +227,7 @@ impl Attributes<'_> {
 }
 
 /// The plugins that are on by default, in upstream's order.
-pub fn default_plugins() -> Admission {
+pub fn default_plugins(caller: &Arc<Caller>) -> Admission {
     Admission::new(vec![
         Box::new(namespace_lifecycle::NamespaceLifecycle),
         Box::new(limit_ranger::LimitRanger),
@@ -237,6 +241,8 @@ pub fn default_plugins() -> Admission {
         Box::new(persistent_volume_claim_resize::PersistentVolumeClaimResize),
         Box::new(runtime_class::RuntimeClass),
         Box::new(default_class::INGRESS),
+        Box::new(Webhooks::new(Phase::Mutating, caller.clone())),
+        Box::new(Webhooks::new(Phase::Validating, caller.clone())),
         Box::new(resource_quota::ResourceQuota),
     ])
 }

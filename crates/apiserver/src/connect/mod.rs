@@ -27,6 +27,7 @@ use crate::http::{Response, respond};
 use crate::identity::User;
 use crate::server::Server;
 pub use dialer::Dialer;
+pub use proxy::endpoints as service_endpoints;
 
 /// The address that a request came from; an extension of the request.
 #[derive(Clone, Copy, Debug)]

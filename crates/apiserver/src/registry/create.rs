@@ -8,7 +8,7 @@ use decapod_store::{CommitError, Expect, Write};
 use super::draft::Validation;
 use super::special::Reservation;
 use super::{Body, Context, RETRIES_MAX, Registry, Target, commit_failed, meta};
-use crate::admission::{Attributes, Operation, Rounds};
+use crate::admission::{Attributes, Operation, Rounds, webhook};
 
 /// How many random names are tried before a create gives up (upstream's `maxNameGenerationCreateAttempts`).
 const NAMES_MAX: usize = 8;
@@ -142,6 +142,7 @@ impl Registry {
         let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
         let mut causes = meta::validate(&draft, resource);
         causes.extend(resource.strategy.validate(&draft, None, strategy::Verb::Create));
+        causes.extend(webhook::faults(resource, &draft));
         if !causes.is_empty() {
             return Err(Status::invalid(&resource.group, &resource.kind, &name, causes));
         }

@@ -11,7 +11,7 @@ use decapod_store::{CommitError, Expect, Write};
 use super::draft::Validation;
 use super::special::scale::{REPLICAS, scale_from};
 use super::{Body, Context, RETRIES_MAX, Registry, Target, commit_failed, meta};
-use crate::admission::{Attributes, Charge, Operation, Rounds};
+use crate::admission::{Attributes, Charge, Operation, Rounds, webhook};
 
 /// What a change wants of the object it finds.
 #[derive(Clone, Debug, Default)]
@@ -187,6 +187,7 @@ impl Registry {
         };
         causes.extend(meta::validate(&new, resource));
         causes.extend(resource.strategy.validate(&new, Some(old), verb));
+        causes.extend(webhook::faults(resource, &new));
         if !causes.is_empty() {
             return Err(Status::invalid(&resource.group, &resource.kind, &target.name, causes));
         }

@@ -1,0 +1,304 @@
+//! Where a webhook is, and the connections to it (k8s.io/apiserver/pkg/util/webhook, `ClientManager`).
+//!
+//! HTTP/1.1 over TLS, connections kept for the next call. No redirect is followed, and what a webhook answers besides a
+//! review goes into no log (CVE-2020-8561).
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use decapod_api::Value;
+use decapod_sys::Env;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::trust;
+use crate::connect::{Dialer, service_endpoints};
+use crate::registry::Lookup;
+
+/// Largest answer: a patch of the largest object, in base64.
+const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// How many connections wait for the next call.
+const IDLE_MAX: usize = 16;
+/// How long they do.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+const PORT: u16 = 443;
+
+/// A webhook's place.
+pub struct Peer {
+    place: Place,
+    /// Such as `https://name.namespace.svc:443/path`.
+    url: String,
+    path: String,
+    /// Name and port, as in the header.
+    host: String,
+    /// The name that its certificate has to have.
+    server_name: String,
+    ca_bundle: Vec<u8>,
+    tls: OnceLock<Result<TlsConnector, String>>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+enum Place {
+    /// An endpoint of this service.
+    Service { namespace: String, name: String, port: u16 },
+    /// A host by name or address.
+    Host { host: String, port: u16 },
+    /// Neither is given, or what is given cannot be read.
+    Nowhere(String),
+}
+
+struct Idle {
+    sender: SendRequest<Full<Bytes>>,
+    since: Instant,
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// From a `WebhookClientConfig`.
+    pub fn new(client: &Value) -> Peer {
+        let ca_bundle = client.str_at(&["caBundle"]).and_then(|text| STANDARD.decode(text).ok());
+        let (place, host, server_name, path) = match (client.get("service"), client.str_at(&["url"])) {
+            (Some(service), _) if !service.is_null() => of_service(service),
+            (_, Some(url)) => of_url(url),
+            _ => {
+                let why = "webhook configuration must have either service or URL";
+                (Place::Nowhere(why.to_owned()), String::new(), String::new(), String::new())
+            }
+        };
+        let path = format!("/{}", path.trim_matches('/'));
+        Peer {
+            url: format!("https://{host}{path}"),
+            place,
+            path,
+            host,
+            server_name,
+            ca_bundle: ca_bundle.unwrap_or_default(),
+            tls: OnceLock::new(),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Posts `body` and returns what comes back with 200. The text of an error is what upstream's client says.
+    pub async fn post(
+        &self,
+        env: &Env,
+        dialer: &Dialer,
+        lookup: &dyn Lookup,
+        timeout: Duration,
+        body: Bytes,
+    ) -> Result<Bytes, String> {
+        if let Place::Nowhere(why) = &self.place {
+            return Err(why.clone());
+        }
+        let query = format!("?timeout={}s", timeout.as_secs());
+        let failed = |why: &str| format!("Post \"{}{query}\": {why}", self.url);
+        let exchange = async {
+            let (status, body) =
+                self.exchange(env, dialer, lookup, &query, body).await.map_err(|why| failed(&why))?;
+            match status {
+                StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => Ok(body),
+                status => Err(unexpected(status)),
+            }
+        };
+        match tokio::time::timeout(timeout, exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(failed("context deadline exceeded")),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        env: &Env,
+        dialer: &Dialer,
+        lookup: &dyn Lookup,
+        query: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), String> {
+        // Whoever has closed an idle connection meanwhile has not read the question.
+        while let Some(mut sender) = self.take_idle() {
+            if sender.ready().await.is_err() {
+                continue;
+            }
+            match sender.send_request(self.request(query, body.clone())?).await {
+                Ok(answer) => return self.read(sender, answer).await,
+                Err(_) => break,
+            }
+        }
+        let mut sender = self.connect(env, dialer, lookup).await?;
+        let answer = sender.send_request(self.request(query, body)?).await.map_err(|e| explain(&e))?;
+        self.read(sender, answer).await
+    }
+
+    fn request(&self, query: &str, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
+        Request::post(format!("{}{query}", self.path))
+            .header(HOST, &self.host)
+            .header(ACCEPT, "application/json, */*")
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, "kube-apiserver-admission")
+            .body(Full::new(body))
+            .map_err(|error| error.to_string())
+    }
+
+    async fn read(
+        &self,
+        mut sender: SendRequest<Full<Bytes>>,
+        answer: http::Response<hyper::body::Incoming>,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| error.to_string())?.to_bytes();
+        if sender.ready().await.is_ok() {
+            let mut idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if idle.len() < IDLE_MAX {
+                idle.push(Idle { sender, since: Instant::now() });
+            }
+        }
+        Ok((status, body))
+    }
+
+    fn take_idle(&self) -> Option<SendRequest<Full<Bytes>>> {
+        let mut idle = self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        idle.retain(|idle| idle.since.elapsed() < IDLE_TIME_MAX && !idle.sender.is_closed());
+        idle.pop().map(|idle| idle.sender)
+    }
+
+    async fn connect(
+        &self,
+        env: &Env,
+        dialer: &Dialer,
+        lookup: &dyn Lookup,
+    ) -> Result<SendRequest<Full<Bytes>>, String> {
+        let mut addresses = self.addresses(lookup).await?;
+        // All endpoints of a service get their share.
+        let first = env.random_below(addresses.len().max(1) as u64) as usize;
+        addresses.rotate_left(first);
+        let mut tcp = Err("no addresses".to_owned());
+        for address in addresses {
+            tcp = dialer.connect(address).await.map_err(|error| undialed(address, &error));
+            if tcp.is_ok() {
+                break;
+            }
+        }
+        let tcp = tcp?;
+        let connector = self.tls.get_or_init(|| trust::connector(&self.ca_bundle)).as_ref()?;
+        let name = ServerName::try_from(self.server_name.clone()).map_err(|error| error.to_string())?;
+        let stream = connector.connect(name, tcp).await.map_err(|error| trust::explain(&error))?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+        env.spawn("webhook", async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a webhook's connection ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    async fn addresses(&self, lookup: &dyn Lookup) -> Result<Vec<SocketAddr>, String> {
+        let (host, port) = match &self.place {
+            Place::Nowhere(why) => return Err(why.clone()),
+            Place::Host { host, port } => (host.clone(), *port),
+            Place::Service { namespace, name, port } => match external_name(lookup, namespace, name) {
+                Some(host) => (host, *port),
+                None => {
+                    let found = service_endpoints(lookup, namespace, name, &port.to_string());
+                    return found.map_err(|status| match status.is_not_found() {
+                        true => format!("service {name:?} not found"),
+                        false => status.message,
+                    });
+                }
+            },
+        };
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let found = tokio::net::lookup_host((host.as_str(), port)).await;
+        found.map(Iterator::collect).map_err(|_| format!("dial tcp: lookup {host}: no such host"))
+    }
+}
+
+/// Where a service leads that is only a name.
+fn external_name(lookup: &dyn Lookup, namespace: &str, name: &str) -> Option<String> {
+    let service = lookup.draft("", "services", namespace, name)?;
+    let is_name = service.str_at(&["spec", "type"]) == Some("ExternalName");
+    service.str_at(&["spec", "externalName"]).filter(|_| is_name).map(str::to_owned)
+}
+
+fn of_service(service: &Value) -> (Place, String, String, String) {
+    let text = |field: &str| service.str_at(&[field]).unwrap_or_default().to_owned();
+    let port = service.int_at(&["port"]).and_then(|port| u16::try_from(port).ok()).unwrap_or(PORT);
+    let (namespace, name) = (text("namespace"), text("name"));
+    let server_name = format!("{name}.{namespace}.svc");
+    let host = format!("{server_name}:{port}");
+    (Place::Service { namespace, name, port }, host, server_name, text("path"))
+}
+
+fn of_url(url: &str) -> (Place, String, String, String) {
+    let parsed = url.parse::<http::Uri>().map_err(|error| format!("Unparsable URL: {error}"));
+    let parts = parsed.and_then(|uri| {
+        let authority = uri.authority().cloned().ok_or_else(|| "Unparsable URL: no host".to_owned())?;
+        Ok((authority, uri.path().to_owned()))
+    });
+    match parts {
+        Ok((authority, path)) => {
+            let bare = authority.host().trim_matches(['[', ']']).to_owned();
+            let place = Place::Host { host: bare.clone(), port: authority.port_u16().unwrap_or(PORT) };
+            (place, authority.to_string(), bare, path)
+        }
+        Err(why) => (Place::Nowhere(why), String::new(), String::new(), String::new()),
+    }
+}
+
+fn undialed(address: SocketAddr, error: &std::io::Error) -> String {
+    let why = match error.kind() {
+        ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+        ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
+        ErrorKind::NetworkUnreachable => "connect: network is unreachable".to_owned(),
+        ErrorKind::TimedOut => "i/o timeout".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("dial tcp {address}: {why}")
+}
+
+fn explain(error: &hyper::Error) -> String {
+    if error.is_incomplete_message() || error.is_canceled() { "EOF".to_owned() } else { error.to_string() }
+}
+
+/// An answer that is no review, in the words of client-go (k8s.io/apimachinery/pkg/api/errors,
+/// `NewGenericServerResponse`), without the body.
+fn unexpected(status: StatusCode) -> String {
+    let text = match status.as_u16() {
+        400 => "the server rejected our request for an unknown reason",
+        401 => "the server has asked for the client to provide credentials",
+        403 => "unknown",
+        404 => "the server could not find the requested resource",
+        405 => "the server does not allow this method on the requested resource",
+        409 => "the server reported a conflict",
+        422 => "the server rejected our request due to an error in our request",
+        429 => "the server has received too many requests and has asked us to try again later",
+        503 => "the server is currently unable to handle the request",
+        504 => {
+            "the server was unable to return a response in the time allotted, but may still be processing the request"
+        }
+        code if code >= 500 => {
+            "an error on the server (\"unknown\") has prevented the request from succeeding"
+        }
+        code => {
+            return format!(
+                "the server responded with the status code {code} but did not return more information"
+            );
+        }
+    };
+    text.to_owned()
+}
