@@ -38,8 +38,11 @@ pub(super) fn replicas(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
+/// How many replicas of `set` are available. Its status may not have followed a smaller size yet: what is about to go
+/// counts no more, or as many again would be taken elsewhere (upstream counts them: pkg/controller/deployment rolling.go).
 fn available(set: &ReplicaSet) -> i32 {
-    set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or_default()
+    let told = set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or_default();
+    told.min(replicas(set))
 }
 
 /// Whether all old pods have to be gone before new ones come.
