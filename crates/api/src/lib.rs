@@ -8,6 +8,7 @@
 
 pub mod codec;
 pub mod cron;
+pub mod custom;
 pub mod defaults;
 pub mod encodings;
 pub mod kinds;

@@ -315,6 +315,11 @@ impl Cause {
         Cause::new("FieldValueInvalid", field, format!("Invalid value: {shown}: {detail}"))
     }
 
+    /// The value is of another type.
+    pub fn type_invalid(field: impl Into<String>, value: &crate::value::Value, detail: &str) -> Cause {
+        Cause { reason: "FieldValueTypeInvalid".into(), ..Cause::invalid(field, value, detail) }
+    }
+
     /// The value is none of those allowed.
     pub fn not_supported(field: impl Into<String>, value: &str, allowed: &[&str]) -> Cause {
         let allowed: Vec<String> = allowed.iter().map(|text| format!("\"{text}\"")).collect();
@@ -342,6 +347,12 @@ impl Cause {
     /// The value is in the list twice.
     pub fn duplicate(field: impl Into<String>, value: &str) -> Cause {
         Cause::new("FieldValueDuplicate", field, format!("Duplicate value: \"{value}\""))
+    }
+
+    /// The same of a value that is no text.
+    pub fn duplicate_value(field: impl Into<String>, value: &crate::value::Value) -> Cause {
+        let shown = serde_json::to_string(value).unwrap_or_default();
+        Cause::new("FieldValueDuplicate", field, format!("Duplicate value: {shown}"))
     }
 
     /// What the value refers to is not there.

@@ -88,6 +88,7 @@ fn parse(line: &'static str) -> Resource {
             })
             .collect(),
         selectable: selectable.clone(),
+        custom: None,
     };
     Resource {
         group: group.into(),
@@ -109,6 +110,7 @@ fn parse(line: &'static str) -> Resource {
         generation: GENERATION.contains(&kind),
         versions: versions.split(',').map(version).collect(),
         strategy: strategies::of(group, kind),
+        custom: None,
     }
 }
 

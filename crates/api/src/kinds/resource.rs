@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::strategy::Strategy;
+use crate::custom::{Custom, Definition};
 use crate::meta::{GroupResource, GroupVersionKind, GroupVersionResource, Text};
 
 /// A resource: what it is called, how it is stored, and what is its own about it.
@@ -31,6 +32,8 @@ pub struct Resource {
     pub versions: Vec<Version>,
     /// What this kind does of its own.
     pub strategy: Arc<dyn Strategy>,
+    /// Where it comes from, if a CustomResourceDefinition made it.
+    pub custom: Option<Arc<Definition>>,
 }
 
 /// Where the objects of a resource are kept.
@@ -38,7 +41,8 @@ pub struct Resource {
 pub enum Storage {
     /// Under this prefix of the store.
     Own(Text),
-    /// Under the prefix of another resource, as that one's kind: Event lives in two groups.
+    /// Under this prefix as this kind, which another resource may have (Event lives in two groups), or a version of a
+    /// custom resource that need not be served.
     SharedWith(Text, GroupVersionKind),
     /// Nowhere: a handler answers.
     Virtual,
@@ -55,6 +59,8 @@ pub struct Version {
     pub subresources: Vec<Subresource>,
     /// Fields that a field selector may name, besides `metadata.name` and `metadata.namespace`.
     pub selectable: Vec<Text>,
+    /// What its objects look like, if it is custom.
+    pub custom: Option<Arc<Custom>>,
 }
 
 /// A subresource.
@@ -106,6 +112,14 @@ impl Resource {
         match &self.storage {
             Storage::SharedWith(_, kind) => kind,
             _ => &self.versions[0].kind,
+        }
+    }
+
+    /// The kind of lists.
+    pub fn list_kind(&self) -> Text {
+        match &self.custom {
+            Some(definition) if !definition.list_kind.is_empty() => definition.list_kind.clone(),
+            _ => format!("{}List", self.kind).into(),
         }
     }
 

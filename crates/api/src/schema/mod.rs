@@ -123,6 +123,19 @@ impl Schema {
         id
     }
 
+    /// Adds a type of another schema with all that it refers to, and returns its id here. No type may refer to itself.
+    pub fn adopt(&mut self, from: &Schema, id: TypeId) -> TypeId {
+        let mut ty = from.types[id.0 as usize].clone();
+        if let Some(known) = self.id_of(&ty.full_name()) {
+            return known;
+        }
+        for field in &mut ty.fields {
+            field.shape = field.shape.map_types(&mut |inner| self.adopt(from, inner));
+        }
+        ty.members.clear();
+        self.add(ty)
+    }
+
     /// Adds a kind whose type has been added. The later of two of the same name wins.
     pub fn add_kind(&mut self, kind: Kind) {
         match self.kinds.binary_search_by(|probe| names(&probe.gvk).cmp(&names(&kind.gvk))) {

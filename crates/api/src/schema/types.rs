@@ -287,6 +287,11 @@ impl Field {
         }
     }
 
+    /// Names the fields that identify the items of a list map, joined by commas.
+    pub(crate) fn set_list_keys(&mut self, keys: String) {
+        self.list_keys = keys.into();
+    }
+
     /// The fields that identify the items of a list map.
     pub fn list_keys(&self) -> impl Iterator<Item = &str> {
         self.list_keys.split(',').filter(|key| !key.is_empty())
@@ -317,6 +322,18 @@ impl Field {
 // === impl Shape ===
 
 impl Shape {
+    /// The same with the types it refers to changed by `map`.
+    pub(super) fn map_types(&self, map: &mut impl FnMut(TypeId) -> TypeId) -> Shape {
+        match self {
+            Shape::Struct(id) => Shape::Struct(map(*id)),
+            Shape::SchemaOr(or, id) => Shape::SchemaOr(*or, map(*id)),
+            Shape::List(of) => Shape::List(Box::new(of.map_types(map))),
+            Shape::Wrapped(of) => Shape::Wrapped(Box::new(of.map_types(map))),
+            Shape::Map(of) => Shape::Map(Box::new(of.map_types(map))),
+            other => other.clone(),
+        }
+    }
+
     /// Whether Go's `omitempty` leaves out empty values of it.
     pub fn omits_empty(&self) -> bool {
         matches!(

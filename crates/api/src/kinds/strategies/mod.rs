@@ -1,7 +1,7 @@
 //! The strategy of each kind that has one: a file a kind, a folder a group.
 
 mod admissionregistration;
-mod apiextensions;
+pub mod apiextensions;
 mod apiregistration;
 mod apps;
 mod autoscaling;

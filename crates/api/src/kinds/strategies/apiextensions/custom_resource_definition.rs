@@ -51,9 +51,49 @@ impl Strategy for CustomResourceDefinition {
         out
     }
 
+    /// The instances go first; then whoever saw to that takes the finalizer off.
+    fn begin_delete(&self, draft: &mut Value) {
+        let finalizers = draft.entry_at(&["metadata", "finalizers"]).ensure_list();
+        if !finalizers.contains(&CLEANUP.into()) {
+            finalizers.push(CLEANUP.into());
+        }
+        let since = draft.at(&["metadata", "deletionTimestamp"]).cloned().unwrap_or_default();
+        let pending = value!({
+            "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        });
+        set_condition(draft, pending, since);
+    }
+
     fn allow_unconditional_update(&self) -> bool {
         false
     }
+}
+
+/// The finalizer by which a definition waits for its instances to go.
+pub const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Sets a condition; it began at `now`, unless it says what it said before
+/// (k8s.io/apiextensions-apiserver/pkg/apihelpers, `SetCRDCondition`).
+pub fn set_condition(definition: &mut Value, mut condition: Value, now: impl Into<Value>) {
+    let conditions = definition.entry_at(&["status", "conditions"]).ensure_list();
+    let kind = condition.get("type").cloned();
+    let old = conditions.iter_mut().find(|old| old.get("type") == kind.as_ref());
+    let since = old.as_ref().filter(|old| old.get("status") == condition.get("status"));
+    let since = since.and_then(|old| old.get("lastTransitionTime").cloned()).unwrap_or_else(|| now.into());
+    condition.set_at(&["lastTransitionTime"], since);
+    match old {
+        Some(old) => *old = condition,
+        None => conditions.push(condition),
+    }
+}
+
+/// Whether a condition of this type is true.
+pub fn is_true(definition: &Value, kind: &str) -> bool {
+    let conditions = definition.list_at(&["status", "conditions"]).iter();
+    conditions
+        .filter(|condition| condition.str_at(&["type"]) == Some(kind))
+        .any(|condition| condition.str_at(&["status"]) == Some("True"))
 }
 
 /// The name of the version that is stored.

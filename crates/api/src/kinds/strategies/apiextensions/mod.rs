@@ -2,6 +2,8 @@
 
 mod custom_resource_definition;
 mod names;
+mod schema;
+mod structural;
 mod validate;
 
-pub use custom_resource_definition::CustomResourceDefinition;
+pub use custom_resource_definition::{CLEANUP, CustomResourceDefinition, is_true, set_condition};

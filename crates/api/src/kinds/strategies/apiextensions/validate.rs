@@ -1,7 +1,8 @@
-//! Faults of CustomResourceDefinitions, besides those of their schemas, which whoever compiles schemas finds
+//! Faults of CustomResourceDefinitions, besides those of their schemas
 //! (k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation).
 
 use super::names::{self, label};
+use super::schema as schemas;
 use crate::kinds::strategies::admissionregistration::client;
 use crate::kinds::strategies::rules::{Causes, Place, Seen, before};
 use crate::value::Value;
@@ -85,9 +86,15 @@ fn versions_of(spec: &Place, versions: &Place, out: &mut Causes) {
         }
         let is_only = versions.list().len() == 1;
         let place = if is_only { *spec } else { version };
+        let mut holder = if is_only { spec.field("validation") } else { schema };
+        holder.value = schema.value;
+        let of = holder.field("openAPIV3Schema");
+        if of.is_set() {
+            schemas::check(&of, version.field("subresources").field("status").is_set(), out);
+        }
         subresources(&moved(&place, &version, "subresources"), out);
         moved(&place, &version, "additionalPrinterColumns").items().for_each(|column| printed(&column, out));
-        selectable(&moved(&place, &version, "selectableFields"), out);
+        selectable(&moved(&place, &version, "selectableFields"), of.value, out);
     }
     if let [only] = versions.list() {
         let mut name = spec.field("version");
@@ -182,9 +189,30 @@ fn printed(column: &Place, out: &mut Causes) {
     }
 }
 
-fn selectable(fields: &Place, out: &mut Causes) {
+fn selectable(fields: &Place, schema: &Value, out: &mut Causes) {
+    let mut seen = Seen::default();
     for field in fields.items() {
-        field.field("jsonPath").need(out);
+        let path = field.field("jsonPath");
+        if !path.need(out) {
+            continue;
+        }
+        let steps: Vec<&str> = path.text().split('.').skip(1).collect();
+        let found = steps.iter().try_fold(schema, |schema, name| schema.get("properties")?.get(name));
+        let Some(found) = found.filter(|_| path.text().starts_with('.') && !steps.is_empty()) else {
+            out.push(path.invalid("is an invalid path: does not refer to a valid field"));
+            continue;
+        };
+        if steps.first() == Some(&"metadata") {
+            out.push(path.invalid("must not point to fields in metadata"));
+        }
+        if !matches!(found.str_at(&["type"]), Some("string" | "boolean" | "integer")) {
+            out.push(path.invalid(
+                "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+            ));
+        }
+        if seen.again(path.text()) {
+            out.push(path.duplicate());
+        }
     }
     if fields.list().len() > SELECTABLE_MAX {
         out.push(fields.too_many(SELECTABLE_MAX));
@@ -201,6 +229,7 @@ fn conversion(conversion: &Place, out: &mut Causes) {
     let mut versions = conversion.field("conversionReviewVersions");
     versions.value = webhook.field("conversionReviewVersions").value;
     if strategy.text() == "Webhook" {
+        out.push(strategy.forbidden("conversion webhooks are not supported yet; only None is"));
         if config.is_set() {
             client(&config, out);
         } else {
