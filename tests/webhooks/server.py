@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Webhooks for tests/webhooks.sh: server.py CERTIFICATE KEY PORT LOG. What a path does is in `answer`; LOG has one line a
+"""Webhooks for tests/webhooks.sh and tests/custom-resources.sh: server.py CERTIFICATE KEY PORT LOG. What a path does is in `answer`; LOG has one line a
 call: the path, the operation, the kind, the name, and whether it is a dry run."""
 import base64, json, ssl, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +33,14 @@ def answer(path, request):
         return patch({"op": "add", "path": "/data/last", "value": "1"})
     if path == "/sidecar":
         return patch({"op": "add", "path": "/spec/initContainers", "value": [{"name": "side", "image": "side"}]})
+    if path == "/custom" and request["kind"]["kind"] == "Scale":
+        return patch({"op": "replace", "path": "/spec/replicas", "value": 6})
+    if path == "/custom":
+        return patch(
+            {"op": "add", "path": "/spec/nope", "value": 1},
+            {"op": "add", "path": "/spec/tags", "value": ["hooked"]},
+            {"op": "remove", "path": "/spec/image"},
+        )
     if path == "/broken-patch":
         return patch({"op": "remove", "path": "/data/none"})
     return {"allowed": True}

@@ -45,6 +45,9 @@ struct Entry {
     bytes: usize,
 }
 
+/// The number of what is no encoding but a mark.
+const MARK: u32 = u32::MAX;
+
 /// What keeping an encoding costs beside its bytes.
 const ENTRY_BYTES: usize = 192;
 
@@ -122,6 +125,18 @@ impl Slot {
         let all = std::mem::take(&mut *kept).into_iter().chain([(form, bytes.clone())]);
         *kept = all.collect();
         true
+    }
+
+    /// Whether this mark is on it.
+    pub(crate) fn is_marked(&self, mark: usize) -> bool {
+        self.lock().iter().any(|(kept, _)| *kept == Form { number: MARK, ty: mark })
+    }
+
+    /// Puts a mark on it, in place of another.
+    pub(crate) fn mark(&self, mark: usize) {
+        let mut kept = self.lock();
+        let others = std::mem::take(&mut *kept).into_iter().filter(|(known, _)| known.number != MARK);
+        *kept = others.chain([(Form { number: MARK, ty: mark }, Bytes::new())]).collect();
     }
 
     fn remove(&self, form: Form) {

@@ -111,6 +111,16 @@ impl Object {
         Arc::downgrade(&self.0)
     }
 
+    /// Whether [`mark`](Object::mark) noted this last.
+    pub fn is_marked(&self, mark: usize) -> bool {
+        self.0.slot().is_marked(mark)
+    }
+
+    /// Notes that the object has been found to be of a form, which the caller numbers; shared with its clones.
+    pub fn mark(&self, mark: usize) {
+        self.0.slot().mark(mark);
+    }
+
     /// The raw JSON of the field at `path`.
     pub fn raw(&self, path: &[&str]) -> Option<&[u8]> {
         raw::find(&self.0.body, path)

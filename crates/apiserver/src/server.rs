@@ -25,7 +25,7 @@ use crate::identity::User;
 use crate::metrics::Metrics;
 use crate::openapi::Documents;
 use crate::pki::{self, Pki, Subject};
-use crate::registry::{Context, Media, Registry, Services, Special};
+use crate::registry::{self, Context, Media, Registry, Services, Special};
 
 /// How an API server is set up.
 #[derive(Clone, Debug)]
@@ -142,6 +142,7 @@ impl Server {
             kept: Kept::default(),
             pki,
         });
+        registry::definitions::start(&server.registry).await.map_err(StartError::Bootstrap)?;
         bootstrap::reconcile(&server).await.map_err(StartError::Bootstrap)?;
         Ok(server)
     }

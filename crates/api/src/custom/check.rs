@@ -137,7 +137,7 @@ impl<'p> Spot<'p> {
             (Some(kind), _) => std::slice::from_ref(kind),
             (None, _) => &[],
         };
-        let format = schema.limits.as_ref().and_then(|limits| limits.format);
+        let format = schema.limits.as_ref().and_then(|limits| limits.format.as_ref());
         if wanted.is_empty() && format.is_none() {
             return;
         }
@@ -156,7 +156,7 @@ impl<'p> Spot<'p> {
         let is_numeric = has(Kind::Integer) || has(Kind::Number);
         let plain = matches!(value, Value::String(_) | Value::List(_));
         match format {
-            Some(Format::Width(name) | Format::Text(name)) if !plain && !fits && name != width_of(value) => {
+            Some((_, name)) if !plain && !fits && name != width_of(value) => {
                 found.faults.push(self.wrong_type(name, width_of(value).into()));
             }
             Some(_) if plain && !is_numeric => found.matches += 2,
@@ -181,7 +181,11 @@ impl<'p> Spot<'p> {
         let shown = || Value::from(text);
         match (limits.length, &limits.pattern) {
             ((_, Some(most)), _) if length() > most => {
-                found.faults.push(Fault::too_long(format!("{path} in body should be at most {most} chars long"), &path, most));
+                found.faults.push(Fault::too_long(
+                    format!("{path} in body should be at most {most} chars long"),
+                    &path,
+                    most,
+                ));
             }
             ((Some(least), _), _) if length() < least => {
                 let message = format!("{path} in body should be at least {least} chars long");
@@ -194,9 +198,8 @@ impl<'p> Spot<'p> {
             _ => {}
         }
         found.matches += 1;
-        if let Some(format @ Format::Text(_)) = limits.format {
+        if let Some((format @ Format::Text(_), name)) = &limits.format {
             if !format.holds(text) {
-                let Format::Text(name) = format else { return };
                 found.faults.push(self.wrong_type(name, shown()));
             }
             found.matches += 1;
@@ -206,12 +209,12 @@ impl<'p> Spot<'p> {
     fn number(&self, schema: &Structural, limits: &Limits, value: &Value, found: &mut Found) {
         let Some(number) = as_float(value) else { return };
         let path = self.path();
-        let range = match limits.format {
-            Some(Format::Width("int32")) => Some((f64::from(i32::MIN), f64::from(i32::MAX))),
-            Some(Format::Width("float")) => Some((f64::from(f32::MIN), f64::from(f32::MAX))),
+        let range = match &limits.format {
+            Some((Format::Width("int32"), _)) => Some((f64::from(i32::MIN), f64::from(i32::MAX))),
+            Some((Format::Width("float"), _)) => Some((f64::from(f32::MIN), f64::from(f32::MAX))),
             _ => None,
         };
-        if let (Some((least, most)), Some(Format::Width(width))) = (range, limits.format)
+        if let (Some((least, most)), Some((_, width))) = (range, &limits.format)
             && !(least..=most).contains(&number)
         {
             let kind = schema.kind.map_or("number", Kind::name);
@@ -220,7 +223,11 @@ impl<'p> Spot<'p> {
         }
         let mut mind = |is_wrong: bool, what: String| {
             if is_wrong {
-                found.faults.push(Fault::other(format!("{path} in body should be {what}"), &path, value.clone()));
+                found.faults.push(Fault::other(
+                    format!("{path} in body should be {what}"),
+                    &path,
+                    value.clone(),
+                ));
             }
         };
         if let Some(factor) = limits.multiple_of {
@@ -228,11 +235,16 @@ impl<'p> Spot<'p> {
             mind((times - times.round()).abs() > 1e-9, format!("a multiple of {}", shown(factor)));
         }
         if let Some(Bound { at, exclusive }) = limits.minimum {
-            let (bad, what) = if exclusive { (number <= at, "greater than") } else { (number < at, "greater than or equal to") };
+            let (bad, what) = if exclusive {
+                (number <= at, "greater than")
+            } else {
+                (number < at, "greater than or equal to")
+            };
             mind(bad, format!("{what} {}", shown(at)));
         }
         if let Some(Bound { at, exclusive }) = limits.maximum {
-            let (bad, what) = if exclusive { (number >= at, "less than") } else { (number > at, "less than or equal to") };
+            let (bad, what) =
+                if exclusive { (number >= at, "less than") } else { (number > at, "less than or equal to") };
             mind(bad, format!("{what} {}", shown(at)));
         }
         found.matches += 2;
@@ -297,7 +309,8 @@ impl<'p> Spot<'p> {
             });
         }
         for name in limits.map_or(&[][..], |limits| &limits.required) {
-            if !map.contains(name) && !(is_object && TYPE_META.contains(&name.as_str())) {
+            let is_implied = is_object && TYPE_META.contains(&name.as_str());
+            if !is_implied && !map.contains(name) {
                 found.faults.push(Fault::required(format!("{path}.{name}")));
             }
         }
@@ -404,25 +417,80 @@ mod tests {
         };
         let (new, old) = (whole(new), old.map(whole));
         let causes = object(&schema, &new, old.as_ref());
-        causes.into_iter().map(|cause| format!("{} {}: {}", cause.reason, cause.field, cause.message)).collect()
+        causes
+            .into_iter()
+            .map(|cause| format!("{} {}: {}", cause.reason, cause.field, cause.message))
+            .collect()
     }
 
     #[test]
     fn values_are_refused_in_upstreams_words() {
         let table = [
-            (value!({"type": "integer"}), value!("x"), "FieldValueTypeInvalid spec: Invalid value: \"string\": spec in body must be of type integer: \"string\""),
-            (value!({"type": "integer", "minimum": 3}), value!(2), "FieldValueInvalid spec: Invalid value: 2: spec in body should be greater than or equal to 3"),
-            (value!({"type": "number", "maximum": 3.5, "exclusiveMaximum": true}), value!(3.5), "FieldValueInvalid spec: Invalid value: 3.5: spec in body should be less than 3.5"),
-            (value!({"type": "string", "enum": ["a", "b"]}), value!("c"), "FieldValueNotSupported spec: Unsupported value: \"c\": supported values: \"a\", \"b\""),
-            (value!({"type": "string", "pattern": "^a+$"}), value!("b"), "FieldValueInvalid spec: Invalid value: \"b\": spec in body should match '^a+$'"),
-            (value!({"type": "string", "maxLength": 2}), value!("abc"), "FieldValueTooLong spec: Too long: may not be more than 2 bytes"),
-            (value!({"type": "array", "items": {"type": "string"}, "maxItems": 1}), value!(["a", "b"]), "FieldValueTooMany spec: Too many: 2: must have at most 1 items"),
-            (value!({"type": "object", "required": ["a"]}), value!({}), "FieldValueRequired spec.a: Required value"),
-            (value!({"type": "array", "items": {"type": "object", "properties": {"a": {"type": "boolean"}}}}), value!([{"a": 1}]), "FieldValueTypeInvalid spec[0].a: Invalid value: \"integer\": spec[0].a in body must be of type boolean: \"integer\""),
-            (value!({"type": "object", "additionalProperties": {"type": "string"}}), value!({"k": 1}), "FieldValueTypeInvalid spec.k: Invalid value: \"integer\": spec.k in body must be of type string: \"integer\""),
-            (value!({"type": "string", "format": "date-time"}), value!("x"), "FieldValueTypeInvalid spec: Invalid value: \"x\": spec in body must be of type datetime: \"x\""),
-            (value!({"type": "string"}), Value::Null, "FieldValueTypeInvalid spec: Invalid value: \"null\": spec in body must be of type string: \"null\""),
-            (value!({"x-kubernetes-int-or-string": true}), value!(true), "FieldValueTypeInvalid spec: Invalid value: \"boolean\": spec in body must be of type integer,string: \"boolean\""),
+            (
+                value!({"type": "integer"}),
+                value!("x"),
+                "FieldValueTypeInvalid spec: Invalid value: \"string\": spec in body must be of type integer: \"string\"",
+            ),
+            (
+                value!({"type": "integer", "minimum": 3}),
+                value!(2),
+                "FieldValueInvalid spec: Invalid value: 2: spec in body should be greater than or equal to 3",
+            ),
+            (
+                value!({"type": "number", "maximum": 3.5, "exclusiveMaximum": true}),
+                value!(3.5),
+                "FieldValueInvalid spec: Invalid value: 3.5: spec in body should be less than 3.5",
+            ),
+            (
+                value!({"type": "string", "enum": ["a", "b"]}),
+                value!("c"),
+                "FieldValueNotSupported spec: Unsupported value: \"c\": supported values: \"a\", \"b\"",
+            ),
+            (
+                value!({"type": "string", "pattern": "^a+$"}),
+                value!("b"),
+                "FieldValueInvalid spec: Invalid value: \"b\": spec in body should match '^a+$'",
+            ),
+            (
+                value!({"type": "string", "maxLength": 2}),
+                value!("abc"),
+                "FieldValueTooLong spec: Too long: may not be more than 2 bytes",
+            ),
+            (
+                value!({"type": "array", "items": {"type": "string"}, "maxItems": 1}),
+                value!(["a", "b"]),
+                "FieldValueTooMany spec: Too many: 2: must have at most 1 items",
+            ),
+            (
+                value!({"type": "object", "required": ["a"]}),
+                value!({}),
+                "FieldValueRequired spec.a: Required value",
+            ),
+            (
+                value!({"type": "array", "items": {"type": "object", "properties": {"a": {"type": "boolean"}}}}),
+                value!([{"a": 1}]),
+                "FieldValueTypeInvalid spec[0].a: Invalid value: \"integer\": spec[0].a in body must be of type boolean: \"integer\"",
+            ),
+            (
+                value!({"type": "object", "additionalProperties": {"type": "string"}}),
+                value!({"k": 1}),
+                "FieldValueTypeInvalid spec.k: Invalid value: \"integer\": spec.k in body must be of type string: \"integer\"",
+            ),
+            (
+                value!({"type": "string", "format": "date-time"}),
+                value!("x"),
+                "FieldValueTypeInvalid spec: Invalid value: \"x\": spec in body must be of type date-time: \"x\"",
+            ),
+            (
+                value!({"type": "string"}),
+                Value::Null,
+                "FieldValueTypeInvalid spec: Invalid value: \"null\": spec in body must be of type string: \"null\"",
+            ),
+            (
+                value!({"x-kubernetes-int-or-string": true}),
+                value!(true),
+                "FieldValueTypeInvalid spec: Invalid value: \"boolean\": spec in body must be of type integer,string: \"boolean\"",
+            ),
         ];
         for (schema, value, expected) in table {
             assert_eq!(lines(schema.clone(), value.clone(), None), [expected], "{schema:?}");

@@ -1,9 +1,11 @@
 //! From a CustomResourceDefinition to the row of a resource.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::schema::SchemaError;
 use super::{Column, Custom, CustomResource, ScalePaths, Structural, by_priority, types};
+use crate::kinds::strategies::apiextensions::is_true;
 use crate::kinds::{Resource, Storage, Subresource, Version};
 use crate::meta::{GroupVersionKind, Text};
 use crate::value::Value;
@@ -14,8 +16,8 @@ pub struct Definition {
     pub stored: Arc<Custom>,
     /// The kind of lists.
     pub list_kind: Text,
-    /// Whether the definition is going: nothing new is made.
-    pub terminating: bool,
+    /// Whether the definition is going: nothing new is made. It may begin to while the row is served.
+    pub terminating: AtomicBool,
 }
 
 const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
@@ -32,11 +34,13 @@ pub fn resource(definition: &Value) -> Result<Resource, SchemaError> {
     };
     let (group, kind) = (text(&["group"]), name("kind"));
     let plural = text(&["names", "plural"]);
-    let customs: Vec<(Arc<Custom>, &Value)> = spec
-        .list_at(&["versions"])
-        .iter()
-        .map(|version| Ok((Arc::new(custom(version)?), version)))
-        .collect::<Result<_, SchemaError>>()?;
+    let versions = spec.list_at(&["versions"]);
+    let make = |version| {
+        let deprecation = deprecation(version, versions, &group, &kind);
+        Ok((Arc::new(Custom { deprecation, ..custom(version)? }), version))
+    };
+    let customs: Vec<(Arc<Custom>, &Value)> =
+        versions.iter().map(make).collect::<Result<_, SchemaError>>()?;
     let is = |version: &Value, field: &str| version.get(field) == Some(&Value::Bool(true));
     let stored = customs.iter().find(|(_, version)| is(version, "storage")).or(customs.first());
     let stored = match stored {
@@ -63,7 +67,7 @@ pub fn resource(definition: &Value) -> Result<Resource, SchemaError> {
         custom: Some(Arc::new(Definition {
             stored,
             list_kind: name("listKind"),
-            terminating: is_terminating(definition),
+            terminating: AtomicBool::new(is_true(definition, "Terminating")),
         })),
         group,
         plural,
@@ -71,10 +75,12 @@ pub fn resource(definition: &Value) -> Result<Resource, SchemaError> {
     })
 }
 
-fn is_terminating(definition: &Value) -> bool {
-    let conditions = definition.list_at(&["status", "conditions"]).iter();
-    let is = |condition: &&Value| condition.str_at(&["type"]) == Some("Terminating");
-    conditions.filter(is).any(|condition| condition.str_at(&["status"]) == Some("True"))
+/// The row of a definition with all its versions, also those that are not served.
+pub fn whole(definition: &Value) -> Result<Resource, SchemaError> {
+    let mut all = definition.clone();
+    let versions = all.entry_at(&["spec", "versions"]).ensure_list();
+    versions.iter_mut().for_each(|version| version.set_at(&["served"], true));
+    resource(&all)
 }
 
 fn version(custom: &Arc<Custom>, written: &Value, group: &Text, kind: &Text) -> Version {
@@ -99,20 +105,39 @@ fn version(custom: &Arc<Custom>, written: &Value, group: &Text, kind: &Text) -> 
     }
 }
 
+/// What those who use a version are told, if it is deprecated: its own text, or which newer version there is.
+fn deprecation(version: &Value, all: &[Value], group: &str, kind: &str) -> Option<String> {
+    let is = |version: &Value, field: &str| version.get(field) == Some(&Value::Bool(true));
+    let name = |version: &Value| version.str_at(&["name"]).unwrap_or_default().to_owned();
+    if !is(version, "deprecated") {
+        return None;
+    }
+    if let Some(text) = version.str_at(&["deprecationWarning"]) {
+        return Some(text.to_owned());
+    }
+    let own = name(version);
+    let newer = all.iter().filter(|other| is(other, "served") && !is(other, "deprecated")).map(name);
+    let newest = newer.filter(|other| by_priority(other, &own).is_lt()).min_by(|a, b| by_priority(a, b));
+    let instead = newest.map(|newest| format!("; use {group}/{newest} {kind}")).unwrap_or_default();
+    Some(format!("{group}/{own} {kind} is deprecated{instead}"))
+}
+
 fn custom(version: &Value) -> Result<Custom, SchemaError> {
     let written = version.at(&["schema", "openAPIV3Schema"]).cloned().unwrap_or_default();
     let schema = Structural::parse(&written)?;
     let (types, root) = types::of(&schema);
     let text = |path: &[&str]| version.str_at(path).unwrap_or_default().to_owned();
     let columns = version.list_at(&["additionalPrinterColumns"]);
-    let is_deprecated = version.get("deprecated") == Some(&Value::Bool(true));
     Ok(Custom {
         id: Custom::next_id(),
         name: text(&["name"]),
-        columns: columns.iter().map(column).collect(),
+        columns: match columns {
+            [] => vec![age()],
+            columns => columns.iter().map(column).collect(),
+        },
         scale: version.at(&["subresources", "scale"]).map(scale_paths),
         has_status: version.at(&["subresources", "status"]).is_some(),
-        deprecation: is_deprecated.then(|| text(&["deprecationWarning"])),
+        deprecation: None,
         schema,
         written,
         types,
@@ -134,6 +159,18 @@ fn column(column: &Value) -> Column {
         description,
         priority: column.int_at(&["priority"]).unwrap_or(0),
         path,
+    }
+}
+
+/// What tables show when a definition does not say.
+fn age() -> Column {
+    Column {
+        name: "Age".to_owned(),
+        kind: "date".to_owned(),
+        format: String::new(),
+        description: "Time since the object was made.".to_owned(),
+        priority: 0,
+        path: ".metadata.creationTimestamp".to_owned(),
     }
 }
 
@@ -173,7 +210,10 @@ mod tests {
         assert_eq!(names, ["v1", "v1beta1"]);
         assert_eq!(row.stored_kind().version, "v1beta1");
         assert_eq!(row.key("default", "a"), "/registry/stable.example.com/crontabs/default/a");
-        assert_eq!(row.versions[0].subresource("scale").map(|sub| sub.kind.api_version()), Some("autoscaling/v1".into()));
+        assert_eq!(
+            row.versions[0].subresource("scale").map(|sub| sub.kind.api_version()),
+            Some("autoscaling/v1".into())
+        );
         assert_eq!(row.versions[0].selectable, ["spec.color"]);
         assert_eq!((row.short_names.len(), &*row.singular), (1, "crontab"));
     }

@@ -50,7 +50,8 @@ fn type_meta(map: &Map, path: &str, causes: &mut Vec<Cause>) {
             Some(value @ Value::String(text)) if field == "kind" => {
                 let reasons = names::label_1035(&text.to_lowercase());
                 if !reasons.is_empty() {
-                    let why = format!("may have mixed case, but should otherwise match: {}", reasons.join(","));
+                    let why =
+                        format!("may have mixed case, but should otherwise match: {}", reasons.join(","));
                     causes.push(Cause::invalid(place, value, &why));
                 }
             }

@@ -98,9 +98,11 @@ impl Fault {
             How::Required => Cause::required(field, ""),
             How::NotSupported(allowed) => not_supported(field, &self.value, &allowed),
             How::TooLong(most) => Cause::too_long(field, usize::try_from(most).unwrap_or(0)),
-            How::TooMany(actual, most) => {
-                Cause::too_many(field, usize::try_from(actual).unwrap_or(0), usize::try_from(most).unwrap_or(0))
-            }
+            How::TooMany(actual, most) => Cause::too_many(
+                field,
+                usize::try_from(actual).unwrap_or(0),
+                usize::try_from(most).unwrap_or(0),
+            ),
             How::Type => Cause::type_invalid(field, &self.value, &self.message),
             How::Other => Cause::invalid(field, &self.value, &self.message),
         }

@@ -18,9 +18,33 @@ pub enum Format {
 const WIDTHS: [&str; 4] = ["int32", "int64", "float", "double"];
 
 const TEXTS: [&str; 27] = [
-    "bsonobjectid", "uri", "email", "hostname", "ipv4", "ipv6", "cidr", "mac", "uuid", "uuid3", "uuid4", "uuid5", "isbn",
-    "isbn10", "isbn13", "creditcard", "ssn", "hexcolor", "rgbcolor", "byte", "password", "date", "duration", "datetime",
-    "k8sshortname", "k8slongname", "",
+    "bsonobjectid",
+    "uri",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "mac",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "creditcard",
+    "ssn",
+    "hexcolor",
+    "rgbcolor",
+    "byte",
+    "password",
+    "date",
+    "duration",
+    "datetime",
+    "k8sshortname",
+    "k8slongname",
+    "",
 ];
 
 // === impl Format ===
@@ -74,7 +98,7 @@ impl Format {
             "datetime" => is_date_time(text),
             "duration" => is_duration(text),
             "k8sshortname" => names::label(text).is_empty(),
-            "k8slongname" => text.len() <= 253 && text.split('.').all(|part| is_name_part(part)),
+            "k8slongname" => text.len() <= 253 && text.split('.').all(is_name_part),
             _ => true,
         }
     }
@@ -98,7 +122,9 @@ fn is_request_uri(text: &str) -> bool {
     }
     let Some((scheme, _)) = text.split_once(':') else { return false };
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-    scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(letters) && !text.contains(' ')
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(letters)
+        && !text.contains(' ')
 }
 
 /// An address as mail programs take it, with or without a name.
@@ -134,8 +160,10 @@ fn is_hostname(text: &str) -> bool {
 /// Zeros in front are no harm, as in Go before 1.17.
 fn is_ipv4(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
-    let part = |part: &&str| is_digits(part) && part.trim_start_matches('0').len() <= 3 && {
-        part.parse::<u32>().is_ok_and(|number| number <= 255)
+    let part = |part: &&str| {
+        is_digits(part) && part.trim_start_matches('0').len() <= 3 && {
+            part.parse::<u32>().is_ok_and(|number| number <= 255)
+        }
     };
     match text.rsplit_once(':') {
         // IPv6 with an IPv4 address at its end.
@@ -190,7 +218,8 @@ fn is_isbn10(text: &str) -> bool {
 fn is_isbn13(text: &str) -> bool {
     let digits: Option<Vec<u32>> =
         text.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| c.to_digit(10)).collect();
-    let sum = |digits: &[u32]| -> u32 { digits.iter().zip([1, 3].into_iter().cycle()).map(|(d, w)| d * w).sum() };
+    let sum =
+        |digits: &[u32]| -> u32 { digits.iter().zip([1, 3].into_iter().cycle()).map(|(d, w)| d * w).sum() };
     digits.is_some_and(|digits| digits.len() == 13 && sum(&digits).is_multiple_of(10))
 }
 
@@ -228,7 +257,8 @@ fn is_ssn(text: &str) -> bool {
 fn is_rgb(text: &str) -> bool {
     let inside = text.strip_prefix("rgb(").and_then(|rest| rest.strip_suffix(')'));
     let parts: Vec<&str> = inside.unwrap_or_default().split(',').map(str::trim).collect();
-    parts.len() == 3 && parts.iter().all(|part| is_digits(part) && part.parse::<u32>().is_ok_and(|n| n <= 255))
+    parts.len() == 3
+        && parts.iter().all(|part| is_digits(part) && part.parse::<u32>().is_ok_and(|n| n <= 255))
 }
 
 fn is_base64(text: &str) -> bool {
@@ -243,7 +273,8 @@ fn is_base64(text: &str) -> bool {
 fn is_date_time(text: &str) -> bool {
     // RFC 3339; a blank may stand for the T, and seconds may be left out.
     let text = text.to_ascii_uppercase();
-    let has_zone = text.ends_with('Z') || text.len() > 6 && matches!(text.as_bytes()[text.len() - 6], b'+' | b'-');
+    let has_zone =
+        text.ends_with('Z') || text.len() > 6 && matches!(text.as_bytes()[text.len() - 6], b'+' | b'-');
     let time = text.len() >= 20 && matches!(text.as_bytes()[10], b'T' | b' ');
     time && has_zone && text.replacen(' ', "T", 1).parse::<jiff::Timestamp>().is_ok()
 }
@@ -251,9 +282,32 @@ fn is_date_time(text: &str) -> bool {
 /// As Go reads durations, or a number and the name of a unit.
 fn is_duration(text: &str) -> bool {
     const UNITS: [&str; 26] = [
-        "ns", "nano", "nanos", "nanosecond", "nanoseconds", "us", "µs", "micro", "micros", "microsecond", "microseconds",
-        "ms", "milli", "millis", "millisecond", "milliseconds", "s", "sec", "secs", "second", "seconds", "m", "h", "hr",
-        "d", "w",
+        "ns",
+        "nano",
+        "nanos",
+        "nanosecond",
+        "nanoseconds",
+        "us",
+        "µs",
+        "micro",
+        "micros",
+        "microsecond",
+        "microseconds",
+        "ms",
+        "milli",
+        "millis",
+        "millisecond",
+        "milliseconds",
+        "s",
+        "sec",
+        "secs",
+        "second",
+        "seconds",
+        "m",
+        "h",
+        "hr",
+        "d",
+        "w",
     ];
     const LONG: [&str; 10] =
         ["min", "mins", "minute", "minutes", "hour", "hours", "day", "days", "week", "weeks"];

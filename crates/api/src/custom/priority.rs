@@ -36,6 +36,9 @@ mod tests {
     fn stable_versions_come_first() {
         let mut versions = ["foo1", "v1alpha1", "v1", "v10", "v2beta1", "foo10", "v11beta2", "v2", "v1beta1"];
         versions.sort_by(|a, b| by_priority(a, b));
-        assert_eq!(versions, ["v10", "v2", "v1", "v11beta2", "v2beta1", "v1beta1", "v1alpha1", "foo1", "foo10"]);
+        assert_eq!(
+            versions,
+            ["v10", "v2", "v1", "v11beta2", "v2beta1", "v1beta1", "v1alpha1", "foo1", "foo10"]
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! (k8s.io/apiextensions-apiserver/pkg/apiserver/schema, packages pruning and defaulting).
 
 use super::schema::{Additional, Structural};
+use crate::schema::{Schema, Shape, TypeRef};
 use crate::value::{Map, Str, Value};
 
 /// The fields that every object has, whether its schema names them or not.
@@ -9,15 +10,16 @@ const META: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// Takes out the fields that the schema does not know; their paths, sorted, up to a limit.
 pub fn prune(draft: &mut Value, schema: &Structural) -> Vec<String> {
-    let mut walk = Walk { path: String::new(), unknown: Vec::new() };
+    let mut walk = Walk::default();
     walk.value(draft, Some(schema), true);
     walk.unknown.sort();
+    walk.unknown.extend(walk.unknown_meta);
     walk.unknown
 }
 
 /// The same of a part of an object.
 pub fn prune_part(draft: &mut Value, schema: &Structural) -> Vec<String> {
-    let mut walk = Walk { path: String::new(), unknown: Vec::new() };
+    let mut walk = Walk::default();
     walk.value(draft, Some(schema), false);
     walk.unknown
 }
@@ -25,9 +27,12 @@ pub fn prune_part(draft: &mut Value, schema: &Structural) -> Vec<String> {
 /// Upstream stops collecting there.
 const MAX_REPORTED: usize = 100;
 
+#[derive(Default)]
 struct Walk {
     path: String,
     unknown: Vec<String>,
+    /// Those in the metadata of embedded objects, which upstream names last.
+    unknown_meta: Vec<String>,
 }
 
 // === impl Walk ===
@@ -87,11 +92,39 @@ impl Walk {
         }
     }
 
+    /// A value of a type that is known without a schema: the metadata of embedded objects.
+    fn typed(&mut self, value: &mut Value, ty: TypeRef) {
+        let Value::Map(map) = value else { return };
+        let mut gone: Vec<Str> = Vec::new();
+        for (key, value) in map.iter_mut() {
+            match (ty.field(key), value) {
+                (None, _) => gone.push(key.clone()),
+                (Some(field), Value::List(list)) => {
+                    let Some(of) = ty.under(&field.shape) else { continue };
+                    for (at, item) in list.iter_mut().enumerate() {
+                        self.within(&format!("{key}[{at}]"), false, |walk| walk.typed(item, of));
+                    }
+                }
+                (Some(field), value) if matches!(field.shape, Shape::Struct(_)) => {
+                    let of = ty.under(&field.shape);
+                    of.into_iter().for_each(|of| self.within(key, false, |walk| walk.typed(value, of)));
+                }
+                _ => {}
+            }
+        }
+        for key in gone {
+            self.unknown_meta.push(format!("{}.{key}", self.path));
+            map.remove(&key);
+        }
+    }
+
     fn fields(&mut self, map: &mut Map, schema: Option<&Structural>, is_root: bool, preserves: bool) {
         let is_object = is_root || schema.is_some_and(|schema| schema.embedded);
         let mut gone: Vec<Str> = Vec::new();
         for (key, value) in map.iter_mut() {
             if is_object && META.contains(&key.as_str()) {
+                let meta = Schema::builtin().meta("ObjectMeta").filter(|_| key == "metadata" && !is_root);
+                meta.into_iter().for_each(|ty| self.within(key, false, |walk| walk.typed(value, ty)));
                 continue;
             }
             let property = schema.and_then(|schema| schema.property(key));
@@ -193,14 +226,20 @@ mod tests {
         let mut draft = value!({"metadata": {"name": "a"}, "other": 1, "spec": {
             "a": "x", "b": 1, "m": {"one": {"k": "1", "j": 2}}, "l": [{"k": "1"}, {"j": 1}],
             "free": {"any": {"thing": [1]}, "known": {"gone": 1}},
-            "pod": {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p"}, "spec": {"gone": 1}, "status": {}},
+            "pod": {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "odd": 1}, "spec": {"gone": 1}, "status": {}},
         }});
         let unknown = prune(&mut draft, &schema());
         assert_eq!(
             unknown,
             [
-                "other", "spec.b", "spec.free.known.gone", "spec.l[1].j", "spec.m.one.j", "spec.pod.spec.gone",
+                "other",
+                "spec.b",
+                "spec.free.known.gone",
+                "spec.l[1].j",
+                "spec.m.one.j",
+                "spec.pod.spec.gone",
                 "spec.pod.status",
+                "spec.pod.metadata.odd",
             ]
         );
         assert_eq!(

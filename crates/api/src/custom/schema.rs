@@ -72,8 +72,8 @@ pub struct Limits {
     pub values: Vec<Value>,
     /// What a text has to match.
     pub pattern: Option<Pattern>,
-    /// The form of a text, or the width of a number.
-    pub format: Option<Format>,
+    /// The form of a text, or the width of a number, and how the schema spells it.
+    pub format: Option<(Format, Str)>,
     /// A number is at least this.
     pub minimum: Option<Bound>,
     /// A number is at most this.
@@ -227,15 +227,28 @@ fn number(schema: &Value, field: &str) -> Option<f64> {
 
 impl Limits {
     /// None, if the schema has no limits.
-    fn parse(
-        schema: &Value,
-        kind: Option<Kind>,
-        int_or_string: bool,
-    ) -> Result<Option<Limits>, SchemaError> {
+    fn parse(schema: &Value, kind: Option<Kind>, int_or_string: bool) -> Result<Option<Limits>, SchemaError> {
         const FIELDS: [&str; 20] = [
-            "required", "enum", "pattern", "format", "minimum", "maximum", "multipleOf", "minLength", "maxLength",
-            "minItems", "maxItems", "minProperties", "maxProperties", "allOf", "anyOf", "oneOf", "not",
-            "exclusiveMinimum", "exclusiveMaximum", "uniqueItems",
+            "required",
+            "enum",
+            "pattern",
+            "format",
+            "minimum",
+            "maximum",
+            "multipleOf",
+            "minLength",
+            "maxLength",
+            "minItems",
+            "maxItems",
+            "minProperties",
+            "maxProperties",
+            "allOf",
+            "anyOf",
+            "oneOf",
+            "not",
+            "exclusiveMinimum",
+            "exclusiveMaximum",
+            "uniqueItems",
         ];
         if !FIELDS.iter().any(|field| schema.get(field).is_some()) {
             return Ok(None);
@@ -254,7 +267,9 @@ impl Limits {
             required: texts(schema, "required"),
             values: schema.list_at(&["enum"]).to_vec(),
             pattern: pattern.map(Pattern::new).transpose()?,
-            format: if int_or_string { None } else { Format::of(kind, format) },
+            format: Format::of(kind, format)
+                .filter(|_| !int_or_string)
+                .map(|known| (known, Str::new(format))),
             minimum: bound("minimum", "exclusiveMinimum"),
             maximum: bound("maximum", "exclusiveMaximum"),
             multiple_of: number(schema, "multipleOf"),

@@ -3,6 +3,7 @@
 
 use super::{Custom, Structural, check, embedded, lists, prune};
 use crate::kinds::{Strategy, Verb};
+use crate::patch;
 use crate::status::Cause;
 use crate::value::Value;
 
@@ -55,7 +56,7 @@ impl Custom {
         let Some(scale) = &self.scale else { return vec![] };
         let selector = scale.selector.as_ref().and_then(|path| {
             let found = at(new, path)?;
-            let why = format!(".{} accessor error: {found:?} is of the wrong type, expected string", path.join("."));
+            let why = mistyped(path, found, "string");
             found.as_str().is_none().then(|| Cause::invalid(format!(".{}", path.join(".")), &"".into(), &why))
         });
         replicas(new, &scale.status).into_iter().chain(selector).collect()
@@ -77,6 +78,12 @@ fn at<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, name| value.get(name))
 }
 
+/// Upstream's word for a value of another type (k8s.io/apimachinery/pkg/apis/meta/v1/unstructured).
+fn mistyped(path: &[String], found: &Value, wanted: &str) -> String {
+    let (path, shown, kind) = (path.join("."), patch::go_value(found), patch::go_type(found));
+    format!(".{path} accessor error: {shown} is of the type {kind}, expected {wanted}")
+}
+
 fn replicas(new: &Value, path: &[String]) -> Option<Cause> {
     let found = at(new, path)?;
     let field = format!(".{}", path.join("."));
@@ -86,7 +93,7 @@ fn replicas(new: &Value, path: &[String]) -> Option<Cause> {
             format!("should be less than or equal to {}", i32::MAX)
         }
         Value::Int(_) => return None,
-        _ => format!("{field} accessor error: {found:?} is of the wrong type, expected int64"),
+        _ => mistyped(path, found, "int64"),
     };
     Some(Cause::invalid(field, &Value::Int(found.as_int().unwrap_or(0)), &why))
 }

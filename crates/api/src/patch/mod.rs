@@ -66,7 +66,7 @@ fn go_float(float: f64) -> String {
 }
 
 /// What Go calls the type of a value in a tree.
-fn go_type(value: &Value) -> &'static str {
+pub(crate) fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "%!s(<nil>)",
         Value::Bool(_) => "bool",

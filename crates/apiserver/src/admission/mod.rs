@@ -1,5 +1,6 @@
 //! Admission: what is changed or refused on the way in, one module per plugin, in upstream's order.
 
+mod custom_resource_terminating;
 mod default_class;
 mod default_toleration_seconds;
 mod limit_ranger;
@@ -229,6 +230,7 @@ impl Attributes<'_> {
 /// The plugins that are on by default, in upstream's order.
 pub fn default_plugins(caller: &Arc<Caller>) -> Admission {
     Admission::new(vec![
+        Box::new(custom_resource_terminating::CustomResourceTerminating),
         Box::new(namespace_lifecycle::NamespaceLifecycle),
         Box::new(limit_ranger::LimitRanger),
         Box::new(service_account::ServiceAccount),

@@ -69,6 +69,12 @@ fn groups(server: &Server) -> Vec<(String, Vec<String>)> {
             None => groups.push((row.group.to_string(), versions.collect())),
         }
     }
+    // Those of the highest priority first; built-in rows are in that order already.
+    for (group, versions) in &mut groups {
+        if server.registry.kinds().all().iter().any(|row| row.group == *group && row.custom.is_some()) {
+            versions.sort_by(|a, b| decapod_api::custom::by_priority(a, b));
+        }
+    }
     groups
 }
 

@@ -230,14 +230,20 @@ async fn resource(
     let accepted =
         if is_review && accepted.form != Form::Object { Accepted::plain(headers)? } else { accepted };
     let timeout = request.options.timeout_seconds;
-    let table = table::Request::from_query(query, server.env().now());
+    let mut table = table::Request::from_query(query, server.env().now());
+    if let Some(custom) = target.custom() {
+        custom.deprecation.iter().for_each(|text| context.warn(text.as_str()));
+        // The columns are of the objects themselves.
+        table.custom = target.subresource.as_str().ne("scale").then(|| custom.clone());
+    }
+    let list_kind = target.resource.list_kind();
     let request = with_query_options(request, query);
     match server.registry.handle(context, request, media).await? {
         Reply::Object(object) => {
             let code = if verb == Verb::Create { StatusCode::CREATED } else { StatusCode::OK };
             respond::object(code, &object, &kind, &accepted, &table, &server.kept)
         }
-        Reply::List(list) => respond::list(list, &kind, &accepted, &table, &server.kept),
+        Reply::List(list) => respond::list(list, &kind, &list_kind, &accepted, &table, &server.kept),
         Reply::Status(status) => Ok(respond::status(&status, accepted.media)),
         Reply::Watch(events) => {
             let spread = server.env().random_below(WATCH_TIMEOUT_MIN_SECONDS);

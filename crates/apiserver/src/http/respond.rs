@@ -109,6 +109,7 @@ pub fn object(
 pub fn list(
     list: List,
     kind: &GroupVersionKind,
+    list_kind: &str,
     accepted: &Accepted,
     table: &table::Request,
     kept: &Kept,
@@ -126,26 +127,36 @@ pub fn list(
                 .iter()
                 .map(|item| Object::new(typed(&kind, partial(item).body()), item.revision()));
             let list = List { items: items.collect(), ..list };
-            encoded_list(list, &kind, accepted, kept)
+            encoded_list(list, &kind, "PartialObjectMetadataList", accepted, kept)
         }
-        Form::Object => encoded_list(list, kind, accepted, kept),
+        Form::Object if table.custom.is_some() && accepted.media != Media::Protobuf => {
+            // Items of lists of custom resources carry their kind.
+            let parts = Parts { item_head: head_of(kind), ..json_list(list, kind, list_kind) };
+            encoded(parts, accepted)
+        }
+        Form::Object => encoded_list(list, kind, list_kind, accepted, kept),
     }
 }
 
 fn encoded_list(
     list: List,
     kind: &GroupVersionKind,
+    list_kind: &str,
     accepted: &Accepted,
     kept: &Kept,
 ) -> Result<Response, Status> {
     let parts = match accepted.media {
-        Media::Json => json_list(list, kind),
         Media::Protobuf => protobuf_list(list, kind, kept)?,
-        Media::Yaml => {
-            let text: Vec<Bytes> = json_list(list, kind).chunks().collect();
-            return Ok(compressed(StatusCode::OK, yaml(&text.concat())?, accepted));
-        }
+        Media::Json | Media::Yaml => json_list(list, kind, list_kind),
     };
+    encoded(parts, accepted)
+}
+
+fn encoded(parts: Parts, accepted: &Accepted) -> Result<Response, Status> {
+    if accepted.media == Media::Yaml {
+        let text: Vec<Bytes> = parts.chunks().collect();
+        return Ok(compressed(StatusCode::OK, yaml(&text.concat())?, accepted));
+    }
     if accepted.gzip && parts.bytes() >= GZIP_BYTES_MIN {
         return gzipped(StatusCode::OK, parts.chunks(), accepted);
     }
@@ -158,16 +169,17 @@ fn encoded_list(
 struct Parts {
     head: Vec<u8>,
     items: Vec<Bytes>,
+    /// What each item begins with in place of its brace; empty if it begins as it is.
+    item_head: Vec<u8>,
     /// Writes what stands in front of an item of this index and length, [`BEFORE_ITEM_BYTES`] at most.
     before_item: fn(usize, usize, &mut Vec<u8>),
     end: &'static [u8],
 }
 
-fn json_list(list: List, kind: &GroupVersionKind) -> Parts {
+fn json_list(list: List, kind: &GroupVersionKind, list_kind: &str) -> Parts {
     let meta = serde_json::to_string(&list_meta(&list)).unwrap_or_default();
     let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
-        kind.kind,
+        "{{\"kind\":\"{list_kind}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
         kind.api_version()
     );
     let before_item = |index, _, out: &mut Vec<u8>| {
@@ -176,7 +188,7 @@ fn json_list(list: List, kind: &GroupVersionKind) -> Parts {
         }
     };
     let items = list.items.iter().map(|item| item.body().clone()).collect();
-    Parts { head: head.into_bytes(), items, before_item, end: b"]}\n" }
+    Parts { head: head.into_bytes(), items, item_head: vec![], before_item, end: b"]}\n" }
 }
 
 fn protobuf_list(list: List, kind: &GroupVersionKind, kept: &Kept) -> Result<Parts, Status> {
@@ -186,7 +198,7 @@ fn protobuf_list(list: List, kind: &GroupVersionKind, kept: &Kept) -> Result<Par
     let lengths = items.iter().map(Bytes::len);
     let head = protobuf::list_head(&kind.api_version(), &list_kind.kind, &list_meta(&list), ty, lengths);
     let before_item = |_, length, out: &mut Vec<u8>| protobuf::before_item(length, out);
-    Ok(Parts { head, items, before_item, end: protobuf::LIST_END })
+    Ok(Parts { head, items, item_head: vec![], before_item, end: protobuf::LIST_END })
 }
 
 /// An object as protobuf in its envelope.
@@ -232,15 +244,21 @@ fn yaml(json: &[u8]) -> Result<Bytes, Status> {
 
 /// Canonical bytes with kind and apiVersion put in front.
 pub fn typed(kind: &GroupVersionKind, body: &[u8]) -> Bytes {
-    let head = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\"", kind.kind, kind.api_version());
+    let mut head = head_of(kind);
+    head.pop();
     let mut out = BytesMut::with_capacity(head.len() + body.len() + 1);
-    out.put_slice(head.as_bytes());
+    out.put_slice(&head);
     let rest = body.get(1..).unwrap_or(b"}");
     if rest != b"}" {
         out.put_u8(b',');
     }
     out.put_slice(rest);
     out.freeze()
+}
+
+/// The kind and apiVersion in front of other fields.
+fn head_of(kind: &GroupVersionKind) -> Vec<u8> {
+    format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", kind.kind, kind.api_version()).into_bytes()
 }
 
 /// The metadata of an object alone.
@@ -292,7 +310,7 @@ impl Parts {
 
     /// The list in chunks of about [`CHUNK_BYTES`], each made when it is asked for.
     fn chunks(self) -> impl Iterator<Item = Bytes> + Send {
-        let Parts { head, items, before_item, end } = self;
+        let Parts { head, items, item_head, before_item, end } = self;
         let (mut chunk, mut items) = (Some(head), items.into_iter().enumerate().peekable());
         std::iter::from_fn(move || {
             let mut out = chunk.take()?;
@@ -301,13 +319,14 @@ impl Parts {
                     out.extend_from_slice(end);
                     return Some(out.into());
                 };
-                if out.len() + BEFORE_ITEM_BYTES + item.len() > CHUNK_BYTES && !out.is_empty() {
-                    chunk =
-                        Some(Vec::with_capacity(CHUNK_BYTES.max(item.len() + BEFORE_ITEM_BYTES + end.len())));
+                let bytes = BEFORE_ITEM_BYTES + item_head.len() + item.len();
+                if out.len() + bytes > CHUNK_BYTES && !out.is_empty() {
+                    chunk = Some(Vec::with_capacity(CHUNK_BYTES.max(bytes + end.len())));
                     return Some(out.into());
                 }
                 before_item(*index, item.len(), &mut out);
-                out.extend_from_slice(item);
+                out.extend_from_slice(&item_head);
+                out.extend_from_slice(&item[usize::from(!item_head.is_empty())..]);
                 items.next();
             }
         })

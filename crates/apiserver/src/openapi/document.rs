@@ -48,7 +48,7 @@ fn paths(name: &str, rows: &[Arc<Resource>]) -> Vec<PathItem> {
 
 /// A document of version 3: `api`, `apis`, `apis/<group>`, or with a version.
 pub fn v3(name: &str, rows: &[Arc<Resource>]) -> Json {
-    let mut schemas = Schemas::new(Dialect::V3, group_version(name));
+    let mut schemas = Schemas::new(Dialect::V3, group_version(name), rows);
     let item = |item: PathItem| {
         (item.path.clone(), path_item(&item, v3_parameter, |op| v3_operation(op, &mut schemas)))
     };
@@ -70,7 +70,7 @@ fn components(schemas: Json) -> Json {
 
 /// The one document of version 2, with the paths of all those of version 3.
 pub fn v2(names: &[String], rows: &[Arc<Resource>]) -> Json {
-    let mut schemas = Schemas::new(Dialect::V2, None);
+    let mut schemas = Schemas::new(Dialect::V2, None, rows);
     let item = |item: PathItem| {
         (item.path.clone(), path_item(&item, v2_parameter, |op| v2_operation(op, &mut schemas)))
     };

@@ -3,6 +3,7 @@
 //! Paths, media types and caching are those of k8s.io/kube-openapi (`handler`, `handler3`).
 
 mod cache;
+mod custom;
 mod document;
 mod operation;
 mod operations;

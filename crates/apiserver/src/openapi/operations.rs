@@ -119,13 +119,16 @@ impl<'r> Site<'r> {
 
     fn paths(&self) -> Vec<PathItem> {
         let mut paths = vec![self.all_namespaces(), self.objects(), self.object()];
-        if self.row.has_verb("watch") {
+        if self.row.has_verb("watch") && self.row.custom.is_none() {
             paths.extend(self.watches());
         }
         for sub in &self.version.subresources {
             paths.extend(self.subresource(sub));
         }
         paths.retain(|path| !path.operations.is_empty());
+        if self.row.custom.is_some() {
+            paths.iter_mut().flat_map(|path| &mut path.operations).for_each(restrict);
+        }
         paths
     }
 
@@ -238,6 +241,16 @@ impl<'r> Site<'r> {
             operation.produces.insert(0, "text/plain");
         }
         vec![PathItem { path, operations }]
+    }
+}
+
+/// Custom resources have no protobuf, and no strategic merge patches.
+fn restrict(operation: &mut Operation) {
+    const TEXTS: [&str; 2] = ["application/json", "application/yaml"];
+    operation.produces.retain(|media| TEXTS.contains(media));
+    match operation.method {
+        "patch" => operation.consumes.retain(|media| !media.contains("strategic")),
+        _ => operation.consumes = TEXTS.to_vec(),
     }
 }
 

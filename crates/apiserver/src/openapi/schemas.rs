@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use std::sync::Arc;
+
+use decapod_api::kinds::Resource;
 use decapod_api::meta::{GroupVersion, GroupVersionKind};
 use decapod_api::schema::{Field, ListType, META_V1, Schema, SchemaOr, Shape, TypeId};
 use serde_json::{Map, Value as Json, json};
 
+use super::custom::{self, Common};
 use super::prose::Prose;
 
 /// The version of OpenAPI that a document is written in.
@@ -26,6 +30,8 @@ pub struct Schemas {
     prose: Prose,
     found: BTreeMap<String, Json>,
     pending: Vec<TypeId>,
+    /// The rows of custom resources that the document is about.
+    customs: Vec<Arc<Resource>>,
 }
 
 /// The kinds of meta/v1 that belong to every group version.
@@ -35,8 +41,16 @@ const EVERYWHERE: [&str; 2] = ["DeleteOptions", "WatchEvent"];
 
 impl Schemas {
     /// None yet.
-    pub fn new(dialect: Dialect, home: Option<GroupVersion>) -> Schemas {
-        Schemas { dialect, home, prose: Prose::unpack(), found: BTreeMap::new(), pending: Vec::new() }
+    pub fn new(dialect: Dialect, home: Option<GroupVersion>, rows: &[Arc<Resource>]) -> Schemas {
+        let customs = rows.iter().filter(|row| row.custom.is_some()).cloned().collect();
+        Schemas {
+            dialect,
+            home,
+            prose: Prose::unpack(),
+            found: BTreeMap::new(),
+            pending: Vec::new(),
+            customs,
+        }
     }
 
     /// Where the schemas are in the document.
@@ -52,7 +66,61 @@ impl Schemas {
         let schema = Schema::builtin();
         match schema.kind(&kind.group, &kind.version, &kind.kind) {
             Some(kind) => self.reference(kind.ty),
-            None => json!({"type": "object"}),
+            None => self.of_custom(kind).unwrap_or_else(|| json!({"type": "object"})),
+        }
+    }
+
+    /// A reference to the schema of a custom kind, or of lists of one.
+    fn of_custom(&mut self, kind: &GroupVersionKind) -> Option<Json> {
+        let is_list = |row: &Resource| kind.kind == format!("{}List", row.kind);
+        let is = |row: &&Arc<Resource>| row.group == kind.group && (row.kind == kind.kind || is_list(row));
+        let row = self.customs.iter().find(is)?.clone();
+        let version = row.version(&kind.version)?;
+        let shown = match row.kind == kind.kind {
+            true => kind.clone(),
+            false => GroupVersionKind { kind: row.list_kind(), ..kind.clone() },
+        };
+        let name = custom::name(&shown);
+        let reference = json!({"$ref": format!("{}{name}", self.prefix())});
+        if self.found.contains_key(&name) {
+            return Some(reference);
+        }
+        self.found.insert(name.clone(), Json::Null);
+        let common = self.common();
+        let schema = match row.kind == kind.kind {
+            true => custom::object(kind, &version.custom.as_ref()?.written, self.dialect, &common),
+            false => {
+                let item = self.of_custom(&version.kind)?;
+                custom::list(&version.kind, &row.list_kind(), &row.plural, item, &common)
+            }
+        };
+        self.found.insert(name, schema);
+        Some(reference)
+    }
+
+    /// What every object has.
+    fn common(&mut self) -> Common {
+        let described = |schemas: &mut Schemas, name: &str, text: &str| {
+            let mut reference = schemas.of_meta(name);
+            // Version 3 knows nothing beside a reference.
+            if schemas.dialect == Dialect::V3 {
+                reference = json!({"allOf": [reference]});
+            }
+            reference["description"] = text.into();
+            reference
+        };
+        let text = |schemas: &Schemas, field: &str| {
+            let mut property = json!({"type": "string"});
+            if let Some(text) = schemas.prose.of_field("io.k8s.api.core.v1.Pod", field) {
+                property["description"] = text.into();
+            }
+            property
+        };
+        Common {
+            metadata: described(self, "ObjectMeta", "Standard object's metadata."),
+            list_metadata: described(self, "ListMeta", "Standard list metadata."),
+            api_version: text(self, "apiVersion"),
+            kind: text(self, "kind"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! create: a new object.
 
-use decapod_api::kinds::{Resource, strategy};
+use decapod_api::kinds::strategy;
 use decapod_api::{Object, Status, Value};
 use decapod_client::Options;
 use decapod_store::{CommitError, Expect, Write};
@@ -127,7 +127,7 @@ impl Registry {
         mut draft: Value,
     ) -> Result<(Value, Reservation<'_>), Status> {
         let resource = &target.resource;
-        reset_status(&mut draft, resource);
+        reset_status(&mut draft, target);
         meta::begin(&mut draft, resource, &self.env);
         self.to_stored(target, &mut draft)?;
         resource.strategy.prepare(&mut draft, None, strategy::Verb::Create);
@@ -141,7 +141,7 @@ impl Registry {
 
         let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
         let mut causes = meta::validate(&draft, resource);
-        causes.extend(resource.strategy.validate(&draft, None, strategy::Verb::Create));
+        causes.extend(target.validate(&draft, None, strategy::Verb::Create));
         causes.extend(webhook::faults(resource, &draft));
         if !causes.is_empty() {
             return Err(Status::invalid(&resource.group, &resource.kind, &name, causes));
@@ -175,8 +175,8 @@ impl Registry {
 }
 
 /// A new object has no status yet, where status is a subresource of its own, but for kinds that bring it.
-fn reset_status(draft: &mut Value, resource: &Resource) {
-    if resource.resets_status() && !resource.strategy.keeps_status_on_create() {
+fn reset_status(draft: &mut Value, target: &Target) {
+    if target.resets_status() && !target.resource.strategy.keeps_status_on_create() {
         draft.remove_at(&["status"]);
     }
 }

@@ -10,7 +10,7 @@ use decapod_client::{List, Options, Reply};
 use jiff::SignedDuration;
 
 use super::delete_options::{DeleteOptions, Propagation};
-use super::update::{Changed, Current, Outcome};
+use super::update::{Changed, Current, Outcome, Preconditions};
 use super::{Body, Context, Registry, Target, meta};
 use crate::admission::{Attributes, Operation, Rounds};
 
@@ -94,6 +94,13 @@ impl Registry {
             self.special.release(&target.resource, object);
         }
         Ok(changed)
+    }
+
+    /// The same, which nobody is asked about: for objects that go because their kind does.
+    pub(super) async fn end_unasked(&self, target: &Target) -> Result<Changed, Status> {
+        let options = DeleteOptions::default();
+        let step = |current: &Current| self.step(target, &options, current);
+        self.guaranteed_update(target, &Preconditions::default(), false, step).await
     }
 
     async fn admit_delete(

@@ -8,7 +8,7 @@ use decapod_api::schema::{Schema, TypeRef};
 use decapod_api::{Encoded, Object, Status, Value, defaults, managed};
 use decapod_client::Options;
 
-use super::{Body, Context, Media, Registry, Target};
+use super::{Body, Context, Media, Registry, Target, custom};
 
 /// What is done about unknown and duplicate fields (KEP-2885).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,18 @@ impl Registry {
             Some(subresource) => &subresource.kind,
             None => target.kind(),
         };
-        let mut draft = decode_as(kind, body, |problems| validation.settle(context, problems))?;
+        let mut problems = Vec::new();
+        let mut draft = decode_as(kind, body, |found| {
+            problems = found;
+            Ok(())
+        })?;
+        if kind == target.kind() {
+            problems.extend(custom::conform(&target.resource, kind, &mut draft));
+        }
+        if validation == Validation::Strict && !problems.is_empty() {
+            return Err(codec::DecodeError::Strict(problems).status(&kind.kind, &kind.version));
+        }
+        validation.settle(context, problems)?;
         if kind == target.kind() {
             self.default(target, &mut draft);
         }
@@ -77,7 +88,8 @@ impl Registry {
 
     /// The stored object as a draft, in the stored version.
     pub(crate) fn draft_of(&self, target: &Target, object: &Object) -> Result<Value, Status> {
-        canonical(object, target.resource.stored_kind())
+        let draft = canonical(object, target.resource.stored_kind())?;
+        Ok(custom::as_stored(&target.resource, draft))
     }
 
     /// Turns a draft from the client's version into the stored one.
@@ -109,7 +121,7 @@ impl Registry {
         old: Option<&Value>,
         new: &mut Value,
     ) {
-        let Ok(schema) = schema_of(target.kind()) else { return };
+        let Ok(schema) = target.fields_type() else { return };
         let change = managed::Change {
             manager: context.field_manager(&options.field_manager),
             api_version: &target.kind().api_version(),
@@ -125,11 +137,17 @@ pub(crate) fn fill_in(resource: &Resource, kind: &GroupVersionKind, draft: &mut 
     if let Ok(schema) = schema_of(kind) {
         defaults::apply(draft, schema);
     }
-    resource.strategy.default(draft);
+    match custom::form(resource, kind) {
+        Some(form) => form.fill_defaults(draft),
+        None => resource.strategy.default(draft),
+    }
 }
 
 /// The object in the version that the client of `target` speaks.
 pub(super) fn in_version(target: &Target, object: Object) -> Result<Object, Status> {
+    if let (Some(definition), Some(custom)) = (&target.resource.custom, target.custom()) {
+        return custom::in_version(definition, custom, object);
+    }
     let stored = target.resource.stored_kind();
     if stored == target.kind() {
         return Ok(object);
@@ -150,6 +168,7 @@ pub(crate) fn convert(
     if from == to {
         return Ok(());
     }
+    custom::conform(resource, to, draft);
     let (from, to) = (from.api_version(), to.api_version());
     if resource.strategy.convert(draft, &from, &to) {
         return Ok(());
@@ -158,14 +177,17 @@ pub(crate) fn convert(
 }
 
 /// The draft of canonical bytes.
-fn canonical(object: &Object, kind: &GroupVersionKind) -> Result<Value, Status> {
+pub(super) fn canonical(object: &Object, kind: &GroupVersionKind) -> Result<Value, Status> {
     let decoded = codec::json::decode(object.body(), schema_of(kind)?, FieldValidation::Ignore);
     decoded.map(|decoded| decoded.draft).map_err(Status::internal)
 }
 
-/// The schema of a built-in kind.
+/// The schema by which objects of this kind are read and written: its own, or that of objects of any kind.
 pub(crate) fn schema_of(kind: &GroupVersionKind) -> Result<TypeRef<'static>, Status> {
-    Schema::builtin().type_of(kind).ok_or_else(|| Status::internal(format!("no schema of {kind:?}")))
+    let schema = Schema::builtin();
+    let is_custom = !schema.kinds().iter().any(|known| known.gvk.group == kind.group);
+    let found = if is_custom { schema.unstructured() } else { schema.type_of(kind) };
+    found.or_else(|| schema.unstructured()).ok_or_else(|| Status::internal(format!("no schema of {kind:?}")))
 }
 
 /// The draft in `body`, which has to be of `kind`. Problems that strict decoding minds go to `settle`.

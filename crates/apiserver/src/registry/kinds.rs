@@ -1,16 +1,20 @@
 //! The resources that are served now: the built-in rows, and custom ones beside them.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use decapod_api::Status;
 use decapod_api::kinds::{BUILT_IN, Resource};
 use decapod_client::Request;
+use decapod_sys::watch;
 
 use super::Target;
 
-/// The resources that are served, in discovery's order.
+/// Rows, in discovery's order: the built-in ones, then custom ones by group and plural.
+pub type Rows = Arc<Vec<Arc<Resource>>>;
+
+/// The resources that are served.
 pub struct Kinds {
-    rows: RwLock<Arc<Vec<Arc<Resource>>>>,
+    rows: watch::Sender<Rows>,
 }
 
 // === impl Kinds ===
@@ -18,12 +22,49 @@ pub struct Kinds {
 impl Kinds {
     /// The built-in kinds.
     pub fn built_in() -> Kinds {
-        Kinds { rows: RwLock::new(Arc::new(BUILT_IN.clone())) }
+        Kinds { rows: watch::Sender::new(Arc::new(BUILT_IN.clone())) }
     }
 
     /// All rows as they are now.
-    pub fn all(&self) -> Arc<Vec<Arc<Resource>>> {
-        self.rows.read().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    pub fn all(&self) -> Rows {
+        self.rows.borrow().clone()
+    }
+
+    /// The rows, and word of changes.
+    pub fn follow(&self) -> watch::Receiver<Rows> {
+        self.rows.subscribe()
+    }
+
+    /// Serves a custom resource, in place of the one of the same group and plural.
+    pub(crate) fn install(&self, resource: Arc<Resource>) {
+        self.rows.send_modify(|rows| {
+            let mut all = rows.to_vec();
+            let key = |row: &Resource| (row.group.clone(), row.plural.clone());
+            let custom = all.partition_point(|row| row.custom.is_none());
+            match all[custom..].binary_search_by_key(&key(&resource), |row| key(row)) {
+                Ok(at) => all[custom + at] = resource,
+                Err(at) => all.insert(custom + at, resource),
+            }
+            *rows = Arc::new(all);
+        });
+    }
+
+    /// Serves a custom resource no more.
+    pub(crate) fn remove(&self, group: &str, plural: &str) {
+        self.rows.send_if_modified(|rows| {
+            let goes =
+                |row: &Arc<Resource>| row.custom.is_some() && row.group == group && row.plural == plural;
+            let any = rows.iter().any(goes);
+            if any {
+                *rows = Arc::new(rows.iter().filter(|row| !goes(row)).cloned().collect());
+            }
+            any
+        });
+    }
+
+    /// Whether this very row is served.
+    pub(super) fn has(&self, resource: &Arc<Resource>) -> bool {
+        self.rows.borrow().iter().any(|row| Arc::ptr_eq(row, resource))
     }
 
     /// The resource `plural` of `group`.

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use decapod_api::selector::{FieldSelector, LabelSelector};
+use decapod_api::selector::{FieldSelector, LabelSelector, field};
 use decapod_api::{Cause, Object, Revision, Status, codec};
 use decapod_client::{List, Options};
 use decapod_store::{At, Key, ReadError, Snapshot};
@@ -156,6 +156,13 @@ impl Selection {
         let version = target.version();
         fields
             .check(&version.selectable, target.resource.namespaced)
+            .map_err(|error| match error {
+                // Of custom resources upstream says no more.
+                field::Error::Unknown(label) if target.custom().is_some() => {
+                    field::Error::NotSupported(label)
+                }
+                error => error,
+            })
             .map_err(|error| Status::bad_request(error.to_string()))?;
         let fields = fields.located(|label| target.resource.strategy.selectable_paths(label));
         Ok(Selection { labels, fields })

@@ -142,13 +142,13 @@ pub fn validate(draft: &Value, resource: &Resource) -> Vec<Cause> {
     causes.extend(labels(draft.at(&["metadata", "labels"]), "metadata.labels"));
     causes.extend(annotations(draft.at(&["metadata", "annotations"])));
     causes.extend(owners(draft));
-    causes.extend(finalizers(draft));
+    causes.extend(finalizers(draft, resource.custom.is_none()));
     causes
 }
 
 /// Finalizers have qualified names; those without a domain are the few that Kubernetes itself knows
-/// (`validateKubeFinalizerName`).
-fn finalizers(draft: &Value) -> Vec<Cause> {
+/// (`validateKubeFinalizerName`); custom resources may have others.
+fn finalizers(draft: &Value, only_known: bool) -> Vec<Cause> {
     const STANDARD: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
     let all = draft.list_at(&["metadata", "finalizers"]);
     let all: Vec<&str> = all.iter().map(|finalizer| finalizer.as_str().unwrap_or_default()).collect();
@@ -160,7 +160,7 @@ fn finalizers(draft: &Value) -> Vec<Cause> {
         );
     }
     for (i, finalizer) in all.iter().enumerate() {
-        if !finalizer.contains('/') && !STANDARD.contains(finalizer) {
+        if only_known && !finalizer.contains('/') && !STANDARD.contains(finalizer) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             causes.push(Cause::invalid(format!("metadata.finalizers[{i}]"), &(*finalizer).into(), why));
         }

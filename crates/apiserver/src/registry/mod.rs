@@ -6,6 +6,8 @@
 mod charges;
 mod context;
 mod create;
+pub(crate) mod custom;
+pub(crate) mod definitions;
 mod delete;
 mod delete_options;
 pub(crate) mod draft;
@@ -30,7 +32,7 @@ use decapod_sys::Env;
 
 use crate::admission::{Admission, Attributes};
 pub use context::{Body, Context, Media, Warnings};
-pub use kinds::Kinds;
+pub use kinds::{Kinds, Rows};
 pub use lookup::Lookup;
 pub use special::{Services, Special};
 pub use target::Target;

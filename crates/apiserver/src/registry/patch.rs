@@ -25,6 +25,11 @@ impl Registry {
                 "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
             ));
         }
+        if form == PatchType::Strategic && target.custom().is_some() {
+            return Err(Status::unsupported_media_type(
+                "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+            ));
+        }
         if options.force {
             return Err(Status::bad_request("force is only allowed for apply patches"));
         }
@@ -93,8 +98,9 @@ fn checked(context: &Context, target: &Target, new: &Value, validation: Validati
     let named = codec::json::type_meta(&bytes).map_err(Misfit::Type)?;
     check_type(target.kind(), &named).map_err(Misfit::Kind)?;
     let decoded = codec::json::decode(&bytes, schema, FieldValidation::Warn).map_err(Misfit::Type)?;
-    validation.settle(context, decoded.warnings).map_err(Misfit::Strict)?;
-    let mut draft = decoded.draft;
+    let (mut draft, mut problems) = (decoded.draft, decoded.warnings);
+    problems.extend(super::custom::conform(&target.resource, target.kind(), &mut draft));
+    validation.settle(context, problems).map_err(Misfit::Strict)?;
     let map = draft.ensure_map();
     map.remove("apiVersion");
     map.remove("kind");

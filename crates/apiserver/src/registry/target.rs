@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use decapod_api::kinds::{Resource, Version};
+use decapod_api::custom::Custom;
+use decapod_api::kinds::{Resource, Verb, Version};
 use decapod_api::meta::GroupVersionKind;
-use decapod_api::{Object, Status};
+use decapod_api::schema::TypeRef;
+use decapod_api::{Cause, Object, Status, Value};
 
 /// A resource, in a version, and which of its objects is meant.
 #[derive(Clone)]
@@ -32,6 +34,35 @@ impl Target {
     /// The kind in that version.
     pub fn kind(&self) -> &GroupVersionKind {
         &self.version().kind
+    }
+
+    /// What objects of that version look like, if they are custom.
+    pub fn custom(&self) -> Option<&Arc<Custom>> {
+        self.version().custom.as_ref()
+    }
+
+    /// Whether only the subresource `status` sets status.
+    pub fn resets_status(&self) -> bool {
+        match self.custom() {
+            Some(custom) => custom.has_status,
+            None => self.resource.resets_status(),
+        }
+    }
+
+    /// The fields at fault, besides those of metadata.
+    pub fn validate(&self, new: &Value, old: Option<&Value>, verb: Verb) -> Vec<Cause> {
+        match self.custom() {
+            Some(custom) => custom.validate(new, old, verb),
+            None => self.resource.strategy.validate(new, old, verb),
+        }
+    }
+
+    /// The type by which managed fields are reckoned.
+    pub fn fields_type(&self) -> Result<TypeRef<'_>, Status> {
+        match self.custom() {
+            Some(custom) => Ok(custom.ty()),
+            None => super::draft::schema_of(self.kind()),
+        }
     }
 
     /// The key of the object.

@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, Sleep};
 
 use super::list::{self, Selection};
-use super::{Registry, Target};
+use super::{Registry, Rows, Target};
 
 /// Where a watch begins.
 enum Start {
@@ -27,6 +27,8 @@ struct Sender {
     target: Target,
     selection: Selection,
     cursor: Cursor,
+    /// Which resources are served: the watch of a custom one ends when its definition changes or goes.
+    rows: Option<decapod_sys::watch::Receiver<Rows>>,
     /// When to tell of progress next, if the client wants to know. It runs on while events are sent: setting a timer
     /// anew for each of them costs more than a bookmark a minute.
     bookmark: Option<Pin<Box<Sleep>>>,
@@ -70,7 +72,11 @@ impl Registry {
         };
         let cursor = self.store.watch(&prefix, after).map_err(expired)?;
         let bookmark = bookmarks.then(|| Box::pin(tokio::time::sleep(BOOKMARK_INTERVAL)));
-        let sender = Sender { target: target.clone(), selection, cursor, bookmark, told: after };
+        let rows = target.custom().map(|_| self.kinds.follow());
+        if rows.is_some() && !self.kinds.has(&target.resource) {
+            return Err(Status::no_such_path());
+        }
+        let sender = Sender { target: target.clone(), selection, cursor, rows, bookmark, told: after };
         let changes = stream::unfold(Some(sender), |sender| async move {
             let mut sender = sender?;
             let (events, go_on) = sender.next().await;
@@ -110,6 +116,16 @@ fn start(options: &Options) -> Result<Start, Status> {
     }
 }
 
+/// Waits until the row of `target` is served no more; forever for one that stays.
+async fn replaced(rows: &mut Option<decapod_sys::watch::Receiver<Rows>>, target: &Target) {
+    let Some(rows) = rows else { return std::future::pending().await };
+    let is_gone = |rows: &Rows| !rows.iter().any(|row| std::sync::Arc::ptr_eq(row, &target.resource));
+    // Nobody to tell any more is the end as well.
+    match rows.wait_for(is_gone).await {
+        Ok(_) | Err(_) => {}
+    }
+}
+
 /// Waits until `timer` ends, and sets it anew; forever without one.
 async fn due(timer: &mut Option<Pin<Box<Sleep>>>) {
     match timer {
@@ -130,6 +146,7 @@ impl Sender {
             let next = tokio::select! {
                 biased;
                 next = self.cursor.next() => next,
+                () = replaced(&mut self.rows, &self.target) => return (vec![], false),
                 () = due(&mut self.bookmark) => {
                     match self.progress() {
                         Some(bookmark) => return (vec![bookmark], true),

@@ -6,6 +6,7 @@
 mod cell;
 mod cluster;
 mod columns;
+mod custom;
 mod duration;
 mod functions;
 mod json;
@@ -18,7 +19,10 @@ mod storage;
 mod tests;
 mod workloads;
 
+use std::sync::Arc;
+
 use decapod_api::codec::FieldValidation;
+use decapod_api::custom::Custom;
 use decapod_api::kinds::BUILT_IN;
 use decapod_api::meta::GroupVersionKind;
 use decapod_api::schema::Schema;
@@ -41,6 +45,8 @@ pub struct Request {
     pub include: Include,
     /// The wall clock's time: ages are as of then.
     pub now: Timestamp,
+    /// The version of the custom resource that it is of.
+    pub custom: Option<Arc<Custom>>,
 }
 
 /// What a row carries of its object.
@@ -73,7 +79,7 @@ impl Request {
             Some("None") => Include::None,
             _ => Include::Metadata,
         };
-        Request { headless: false, include, now }
+        Request { headless: false, include, now, custom: None }
     }
 }
 
@@ -129,10 +135,14 @@ pub fn render_body(
     version: &str,
 ) -> Vec<u8> {
     let columns = Columns::of(kind);
+    let custom = request.custom.as_deref().map(custom::Columns::of);
     let mut out = format!("{{\"metadata\":{},\"columnDefinitions\":", meta.to_json()).into_bytes();
     match request.headless {
         true => out.extend_from_slice(b"null"),
-        false => columns.write(&mut out),
+        false => match &custom {
+            Some(custom) => custom.write(&mut out),
+            None => columns.write(&mut out),
+        },
     }
     out.extend_from_slice(b",\"rows\":[");
     let carried = match request.include {
@@ -148,7 +158,10 @@ pub fn render_body(
         let stored = in_stored_version(kind, object);
         let row = Row::new(stored.as_ref().unwrap_or(object).body(), request.now);
         out.extend_from_slice(b"{\"cells\":");
-        columns.write_cells(&row, &mut out);
+        match &custom {
+            Some(custom) => custom.write_cells(&row, &mut out),
+            None => columns.write_cells(&row, &mut out),
+        }
         let conditions =
             if kind.kind == "Pod" && kind.group.is_empty() { pods::row_conditions(&row) } else { None };
         if let Some(conditions) = conditions {

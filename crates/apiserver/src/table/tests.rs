@@ -22,7 +22,7 @@ fn kind(text: &str) -> GroupVersionKind {
 }
 
 fn table(kind: &GroupVersionKind, objects: &[Object], include: Include) -> Value {
-    let request = Request { headless: false, include, now: now() };
+    let request = Request { headless: false, include, now: now(), custom: None };
     let text = render_body(kind, objects, &request, &Meta::default(), "v1");
     serde_json::from_slice(&text)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&text)))
@@ -88,7 +88,7 @@ fn flow_schemas_come_as_they_are_tried() {
 
 #[test]
 fn a_headless_table_has_no_columns() {
-    let request = Request { headless: true, include: Include::None, now: now() };
+    let request = Request { headless: true, include: Include::None, now: now(), custom: None };
     let text = render_body(&kind("Pod"), &[], &request, &Meta::default(), "v1");
     assert_eq!(text, br#"{"metadata":{"resourceVersion":""},"columnDefinitions":null,"rows":[]}"#);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use decapod_api::kinds::Resource;
 use decapod_apiserver::identity::User;
 use decapod_apiserver::pki::{Identity, Subject};
+use decapod_apiserver::registry::Rows;
 use decapod_apiserver::{Config, Server};
 use decapod_controllers::csrsigning::Authority;
 use decapod_controllers::{ApiResource, Controllers, Resources, SHARED_INFORMERS};
@@ -68,19 +69,29 @@ fn controllers_config(
         signer: Some(Arc::new(signer)),
         approve_serving: true,
         cluster_dns: true,
-        resources: served(server),
+        resources: served(env, server),
         ..decapod_controllers::Config::default()
     })
 }
 
-/// The resources that controllers look at when they look at all.
-fn served(server: &Server) -> Resources {
-    let rows = server.registry().kinds().all();
+/// The resources that controllers look at when they look at all; custom ones come and go.
+fn served(env: &Env, server: &Server) -> Resources {
+    let mut rows = server.registry().kinds().follow();
     let of_row = |row: &Arc<Resource>| ApiResource {
         resource: row.preferred(),
         kind: row.kind.to_string(),
         is_namespaced: row.namespaced,
         verbs: row.verbs.iter().map(ToString::to_string).collect(),
     };
-    tokio::sync::watch::channel(Arc::new(rows.iter().map(of_row).collect())).1
+    let of_rows = move |rows: &Rows| Arc::new(rows.iter().map(of_row).collect::<Vec<_>>());
+    let (sender, resources) = tokio::sync::watch::channel(of_rows(&rows.borrow_and_update()));
+    env.spawn("resources", async move {
+        while rows.changed().await.is_ok() {
+            let now = of_rows(&rows.borrow_and_update());
+            if sender.send(now).is_err() {
+                break;
+            }
+        }
+    });
+    resources
 }

@@ -14,6 +14,7 @@ use super::review::{self, Answer, Objects};
 use crate::admission::Attributes;
 use crate::connect::Dialer;
 use crate::http::respond::typed;
+use crate::registry::custom::conform;
 use crate::registry::draft::{convert, decode_as, fill_in, schema_of};
 use crate::registry::{Body, Lookup};
 
@@ -198,6 +199,7 @@ fn patched(
     // Subresources may carry another kind than the resource's, with no defaults of ours.
     let own = attributes.resource.versions.iter().any(|version| version.kind == *kind);
     if own {
+        conform(attributes.resource, kind, &mut draft);
         fill_in(attributes.resource, kind, &mut draft);
     }
     if kind != attributes.kind {

@@ -12,6 +12,35 @@ use crate::registry::{Body, Context, Registry, Target};
 
 pub(in crate::registry) const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
+/// Where an object keeps what a scale shows; a selector that is a text, of custom resources.
+pub(in crate::registry) struct Paths<'t> {
+    pub spec: Vec<&'t str>,
+    status: Vec<&'t str>,
+    selector: Option<Vec<&'t str>>,
+    is_custom: bool,
+}
+
+// === impl Paths ===
+
+impl Paths<'_> {
+    pub fn of(target: &Target) -> Paths<'_> {
+        match target.custom().and_then(|custom| custom.scale.as_ref()) {
+            Some(scale) => Paths {
+                spec: scale.spec.iter().map(String::as_str).collect(),
+                status: scale.status.iter().map(String::as_str).collect(),
+                selector: scale.selector.as_ref().map(|path| path.iter().map(String::as_str).collect()),
+                is_custom: true,
+            },
+            None => Paths {
+                spec: REPLICAS.to_vec(),
+                status: vec!["status", "replicas"],
+                selector: None,
+                is_custom: false,
+            },
+        }
+    }
+}
+
 impl Registry {
     /// Reads or sets the replicas of the object.
     pub(super) async fn scale(
@@ -27,6 +56,7 @@ impl Registry {
             let object = self.get(&whole, &request.options).await?;
             return answer(&kind, &self.scale_of(&whole, &object)?, object.revision());
         }
+        let paths = Paths::of(&whole);
         let wanted = match request.verb {
             Verb::Update => Some(self.payload(context, target, &body)?),
             _ => None,
@@ -42,7 +72,7 @@ impl Registry {
             .change(context, target, &request.options, &expect, |current| {
                 let scale = match &wanted {
                     Some(scale) => scale.clone(),
-                    None => patched(&scale_from(current), request.patch_type, &body, &kind)?,
+                    None => patched(&scale_from(current, &paths), request.patch_type, &body, &kind)?,
                 };
                 let replicas = scale.int_at(&REPLICAS).unwrap_or(0);
                 if replicas < 0 {
@@ -54,7 +84,7 @@ impl Registry {
                     return Err(Status::invalid("autoscaling", "Scale", &target.name, vec![cause]));
                 }
                 let mut new = current.clone();
-                new.set_at(&REPLICAS, replicas);
+                new.set_at(&paths.spec, replicas);
                 Ok(new)
             })
             .await?;
@@ -62,20 +92,25 @@ impl Registry {
     }
 
     fn scale_of(&self, target: &Target, object: &Object) -> Result<Value, Status> {
-        Ok(scale_from(&self.draft_of(target, object)?))
+        Ok(scale_from(&self.draft_of(target, object)?, &Paths::of(target)))
     }
 }
 
 /// The scale of a workload: some of its metadata, its replicas and its selector as a text.
-pub(in crate::registry) fn scale_from(object: &Value) -> Value {
+pub(in crate::registry) fn scale_from(object: &Value, paths: &Paths) -> Value {
     let mut scale = Value::map();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object.at(&["metadata", field]) {
             scale.set_at(&["metadata", field], value.clone());
         }
     }
-    scale.set_at(&REPLICAS, object.int_at(&REPLICAS).unwrap_or(0));
-    scale.set_at(&["status", "replicas"], object.int_at(&["status", "replicas"]).unwrap_or(0));
+    scale.set_at(&REPLICAS, object.int_at(&paths.spec).unwrap_or(0));
+    scale.set_at(&["status", "replicas"], object.int_at(&paths.status).unwrap_or(0));
+    if paths.is_custom {
+        let selector = paths.selector.as_ref().and_then(|path| object.str_at(path));
+        scale.set_at(&["status", "selector"], selector.unwrap_or_default());
+        return scale;
+    }
     let selector = match object.at(&["spec", "selector"]) {
         // A ReplicationController's selector is a plain map of labels.
         Some(selector)

@@ -11,9 +11,28 @@ const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "st
 const META: [&str; 3] = ["metadata", "kind", "apiVersion"];
 /// What may stand at the root of a schema whose status is a part of its own.
 const ALLOWED_AT_ROOT: [&str; 22] = [
-    "description", "type", "format", "title", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength",
-    "minLength", "pattern", "maxItems", "minItems", "uniqueItems", "multipleOf", "required", "items", "properties",
-    "externalDocs", "example", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
+    "description",
+    "type",
+    "format",
+    "title",
+    "maximum",
+    "exclusiveMaximum",
+    "minimum",
+    "exclusiveMinimum",
+    "maxLength",
+    "minLength",
+    "pattern",
+    "maxItems",
+    "minItems",
+    "uniqueItems",
+    "multipleOf",
+    "required",
+    "items",
+    "properties",
+    "externalDocs",
+    "example",
+    "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-validations",
 ];
 /// The same as upstream's message names them.
 const ALLOWED_SHOWN: &str = "[Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength MinLength Pattern MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs Example XPreserveUnknownFields XValidations]";
@@ -23,7 +42,11 @@ const RULES: &str = "x-kubernetes-validations";
 /// The schema of a version.
 pub fn check(schema: &Place, has_status: bool, out: &mut Causes) {
     let fields = schema.value.as_map().into_iter().flat_map(|map| map.iter());
-    if has_status && fields.filter(|(_, value)| !value.is_null()).any(|(name, _)| !ALLOWED_AT_ROOT.contains(&name.as_str())) {
+    if has_status
+        && fields
+            .filter(|(_, value)| !value.is_null())
+            .any(|(name, _)| !ALLOWED_AT_ROOT.contains(&name.as_str()))
+    {
         out.push(schema.invalid(&format!(
             "only {ALLOWED_SHOWN} fields are allowed at the root of the schema if the status subresource is enabled"
         )));

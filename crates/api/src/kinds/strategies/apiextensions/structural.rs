@@ -182,7 +182,8 @@ fn nested(schema: &Place, skips_any: bool, out: &mut Causes) {
 /// Whatever is checked has to be there in the structure.
 fn complete(nested: &Place, structure: Option<&Place>, path: &str, out: &mut Causes) {
     let Some(structure) = structure else {
-        return out.push(crate::Cause::required(path, &format!("because it is defined in {}", nested.path())));
+        return out
+            .push(crate::Cause::required(path, &format!("because it is defined in {}", nested.path())));
     };
     junctors(nested, |of| complete(of, Some(structure), path, out));
     let (items, own) = (nested.field("items"), structure.field("items"));

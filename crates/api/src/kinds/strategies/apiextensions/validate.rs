@@ -30,6 +30,11 @@ pub fn check(definition: &Place, old: Option<&Value>, out: &mut Causes) {
     conversion(&spec.field("conversion"), out);
     let preserves = spec.field("preserveUnknownFields");
     let did = before(old, &["spec", "preserveUnknownFields"]) == Some(&Value::Bool(true));
+    if preserves.is_true()
+        && versions.items().any(|version| has_default(version.field("schema").field("openAPIV3Schema").value))
+    {
+        out.push(preserves.invalid("must be false in order to use defaults in the schema"));
+    }
     if preserves.is_true() && !did {
         out.push(preserves.invalid(
             "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
@@ -42,6 +47,16 @@ pub fn check(definition: &Place, old: Option<&Value>, out: &mut Causes) {
     if let Some(old) = old {
         unchanged(&spec, old, out);
     }
+}
+
+/// Whether a schema fills in anything.
+fn has_default(schema: &Value) -> bool {
+    let below = |field: &str| schema.get(field).is_some_and(has_default);
+    let properties = schema.get("properties").and_then(Value::as_map).into_iter().flat_map(|map| map.iter());
+    schema.get("default").is_some_and(|default| !default.is_null())
+        || below("items")
+        || below("additionalProperties")
+        || properties.map(|(_, of)| of).any(has_default)
 }
 
 /// The status of a definition.
@@ -71,30 +86,52 @@ fn group(group: &Place, out: &mut Causes) {
     }
 }
 
-/// What concerns one version is said of the whole where there is only one.
+/// What all versions have in common is said of the whole.
 fn versions_of(spec: &Place, versions: &Place, out: &mut Causes) {
     let mut seen = Seen::default();
     let mut is_unique = true;
-    for version in versions.items() {
-        let name = version.field("name");
-        name.check(label, out);
+    for (at, version) in versions.items().enumerate() {
+        version.field("name").check(label, out);
         is_unique &= !seen.again(version.value.str_at(&["name"]).unwrap_or_default());
         deprecation(&version, out);
-        let schema = version.field("schema");
-        if !schema.field("openAPIV3Schema").is_set() {
-            out.push(schema.field("openAPIV3Schema").required(""));
+        let schema = version.field("schema").field("openAPIV3Schema").value;
+        if schema.is_null() {
+            out.push(version.field("schema").field("openAPIV3Schema").required(""));
         }
-        let is_only = versions.list().len() == 1;
-        let place = if is_only { *spec } else { version };
-        let mut holder = if is_only { spec.field("validation") } else { schema };
-        holder.value = schema.value;
-        let of = holder.field("openAPIV3Schema");
-        if of.is_set() {
-            schemas::check(&of, version.field("subresources").field("status").is_set(), out);
-        }
-        subresources(&moved(&place, &version, "subresources"), out);
-        moved(&place, &version, "additionalPrinterColumns").items().for_each(|column| printed(&column, out));
-        selectable(&moved(&place, &version, "selectableFields"), of.value, out);
+        let is_common = |field: &str| {
+            let first = versions.list().first().and_then(|first| first.get(field));
+            versions.list().iter().all(|other| other.get(field) == first)
+        };
+        let mut parts =
+            |field: &'static str, check: &mut dyn FnMut(&Place, &mut Causes)| match is_common(field) {
+                false => check(&version.field(field), out),
+                true if at == 0 => {
+                    let name = if field == "schema" { "validation" } else { field };
+                    let mut place = spec.field(name);
+                    place.value = version.field(field).value;
+                    check(&place, out);
+                }
+                true => {}
+            };
+        let has_status = version.field("subresources").field("status").is_set();
+        parts("schema", &mut |holder, out| {
+            let of = holder.field("openAPIV3Schema");
+            if of.is_set() {
+                schemas::check(&of, has_status, out);
+            }
+        });
+        parts("subresources", &mut subresources);
+        parts("additionalPrinterColumns", &mut |columns, out| {
+            columns.items().for_each(|column| printed(&column, out));
+        });
+        let is_elsewhere = is_common("schema") && !is_common("selectableFields");
+        parts("selectableFields", &mut |fields, out| match is_elsewhere && !fields.is_empty() {
+            true => out.push(
+                fields
+                    .invalid_as("", "may only be set when `version.schema.openAPIV3Schema` is not included"),
+            ),
+            false => selectable(fields, schema, out),
+        });
     }
     if let [only] = versions.list() {
         let mut name = spec.field("version");
@@ -109,12 +146,6 @@ fn versions_of(spec: &Place, versions: &Place, out: &mut Causes) {
     if stored != 1 {
         out.push(versions.invalid("must have exactly one version marked as storage version"));
     }
-}
-
-fn moved<'v, 'b>(to: &'b Place<'v, 'b>, from: &Place<'v, '_>, field: &'b str) -> Place<'v, 'b> {
-    let mut place = to.field(field);
-    place.value = from.field(field).value;
-    place
 }
 
 fn deprecation(version: &Place, out: &mut Causes) {
