@@ -152,7 +152,7 @@ pub fn check_service(service: &Place, out: &mut Causes) {
     }
     let path = service.field("path");
     let text = path.text();
-    if !path.is_set() || text == "/" {
+    if text.is_empty() || text == "/" {
         return;
     }
     if text == "//" {
