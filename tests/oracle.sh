@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Holds our codecs, quantities, selectors and patches against upstream's Go code and sample objects, on random inputs. DECAPOD_ORACLE is the Go program,
+# Holds our codecs, quantities, selectors, patches and managed fields against upstream's Go code and sample objects, on random inputs. DECAPOD_ORACLE is the Go program,
 # DECAPOD_API_TESTDATA the folder of samples; tests/run.sh sets both. DECAPOD_ORACLE_SEED chooses other inputs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}
 oracle=$target/debug/decapod-oracle
-codec=20000 small=5000
+# A case of managed fields is a row of about five writes.
+codec=20000 small=5000 rows=4200
 if [[ -n ${DECAPOD_TEST_FULL-} ]]; then
   cargo build --release --package decapod-oracle
   oracle=$target/release/decapod-oracle
-  codec=1000000 small=200000
+  codec=1000000 small=200000 rows=210000
 fi
 seed=${DECAPOD_ORACLE_SEED:-1}
 
 "$oracle" samples
 "$oracle" codec --seed "$seed" --count "$codec"
 for subject in quantity selector patch; do "$oracle" "$subject" --seed "$seed" --count "$small"; done
+"$oracle" managed --seed "$seed" --count "$rows"

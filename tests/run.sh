@@ -59,6 +59,7 @@ stage "unit and property tests" unit_tests
 stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
 stage "API server beside upstream's" tests/beside-upstream.sh
+stage "server-side apply beside upstream's" tests/server-side-apply.sh
 stage "admission webhooks" tests/webhooks.sh
 stage "kubectl beside upstream's API server" tests/kubectl-beside.sh
 stage "custom resources beside upstream's" tests/custom-resources.sh

@@ -22,6 +22,7 @@ var handlers = map[string]handler{
 	"decode":               decode,
 	"field-selector":       fieldSelector,
 	"fill":                 fill,
+	"managed":              managed,
 	"label-selector":       labelSelector,
 	"label-selector-field": labelSelectorField,
 	"patch":                patch,

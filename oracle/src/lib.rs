@@ -9,6 +9,7 @@ pub mod change;
 pub mod codec;
 pub mod damage;
 pub mod generate;
+pub mod managed;
 pub mod node;
 pub mod patch;
 pub mod pipe;

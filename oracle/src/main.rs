@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use decapod_oracle::codec::Codec;
+use decapod_oracle::managed::Applies;
 use decapod_oracle::patch::Patches;
 use decapod_oracle::quantity::Quantities;
 use decapod_oracle::run::{Plan, Subject, run};
@@ -12,7 +13,7 @@ use decapod_oracle::selector::Selectors;
 
 const USAGE: &str = "usage: decapod-oracle SUBJECT [--seed N] [--count N] [--case N] [--failures N]
 
-Subjects: codec, patch, quantity, selector, samples.
+Subjects: codec, managed, patch, quantity, selector, samples.
   --seed N      what all chance comes from (1)
   --count N     how many cases (20000)
   --case N      only this case
@@ -39,6 +40,7 @@ fn dispatch(arguments: &[String]) -> Result<bool, String> {
     let plan = plan(options)?;
     match subject.as_str() {
         "codec" => compare(&Codec::new(), &plan),
+        "managed" => compare(&Applies::new(), &plan),
         "patch" => compare(&Patches::new(), &plan),
         "quantity" => compare(&Quantities, &plan),
         "selector" => compare(&Selectors, &plan),

@@ -184,7 +184,7 @@ impl Subject for Patches {
     }
 }
 
-fn read(text: &[u8]) -> Value {
+pub(crate) fn read(text: &[u8]) -> Value {
     json::decode_any(text, FieldValidation::Ignore)
         .map(|decoded| decoded.draft)
         .unwrap_or_else(|_| Value::Map(Map::new()))

@@ -33,3 +33,6 @@ through_proxy() {
   for path in "$@"; do curl -sS "${CURL[@]}" --unix-socket proxy.socket "http://localhost$path"; echo; done
   kill "$proxy"
 }
+
+# Tables of other tests bring helpers of their own.
+[ -z "${BESIDE_HELPERS:-}" ] || . "$BESIDE_HELPERS"

@@ -95,6 +95,7 @@ class Lane(threading.Thread):
             # It ends before collecting garbage would pay.
             "GOGC": "off",
             "KUBECTL": os.environ["KUBECTL"], "BASH_ENV": str(HERE / "helpers.sh"), "M": str(HERE / "manifests"), "F": os.environ["FIXTURES"],
+            "BESIDE_HELPERS": os.environ.get("BESIDE_HELPERS", ""),
         }
         for line in self.lines:
             self.answers.append(self.answer(line, home, environment))

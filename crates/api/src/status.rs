@@ -266,6 +266,24 @@ impl Status {
         status
     }
 
+    /// 415: no form that patches have.
+    pub fn unsupported_patch() -> Status {
+        let details = Some(Details::default());
+        Status { details, ..Status::failure(415, "UnsupportedMediaType", "415: Unsupported Media Type") }
+    }
+
+    /// 500: an error that upstream gives no reason.
+    pub fn unknown(why: impl Into<String>) -> Status {
+        Status::failure(500, "", why)
+    }
+
+    /// 409: others own what an apply would change.
+    pub fn apply_conflict(message: impl Into<String>, causes: Vec<Cause>) -> Status {
+        let mut status = Status::failure(409, "Conflict", message);
+        status.details = Some(Details { causes, ..Details::default() });
+        status
+    }
+
     /// Whether `reason` is this one.
     pub fn is(&self, reason: &str) -> bool {
         self.reason == reason

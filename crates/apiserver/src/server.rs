@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use decapod_api::{Status, meta::GroupResource};
+use decapod_api::Status;
 use decapod_client::{Client, Reply, Request, Transport};
 use decapod_store::Store;
 use decapod_sys::Env;
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::admission;
 use crate::authn::Tokens;
-use crate::authz::{Authorizer, Decision, Question, Union, What};
+use crate::authz::{self, Authorizer, Question, Union, What};
 use crate::bootstrap;
 use crate::connect::Dialer;
 use crate::http::kept::Kept;
@@ -179,10 +179,7 @@ impl Server {
 
     /// Refuses what `question` asks for unless it is allowed (403).
     pub fn authorize(&self, question: &Question) -> Result<(), Status> {
-        match self.authorizer.authorize(question, &*self.registry) {
-            Decision::Allow(_) => Ok(()),
-            Decision::Deny(reason) => Err(forbidden(question, &reason)),
-        }
+        authz::check(&*self.authorizer, question, &*self.registry)
     }
 
     fn tls(&self) -> Result<TlsAcceptor, StartError> {
@@ -246,30 +243,5 @@ impl Transport for InProcess {
             let context = Context::new(self.user.clone(), self.user_agent.clone());
             self.server.registry.handle(&context, request, Media::Json).await
         })
-    }
-}
-
-/// 403 in upstream's words (k8s.io/apiserver/pkg/endpoints/handlers/responsewriters, `forbiddenMessage`).
-fn forbidden(question: &Question, reason: &str) -> Status {
-    let user = &question.user.name;
-    let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    match question.what {
-        What::Path { verb, path } => {
-            let why = format!("User \"{user}\" cannot {verb} path \"{path}\"{because}");
-            Status::forbidden(&GroupResource { group: "".into(), resource: "".into() }, path, &why)
-        }
-        What::Resource { verb, group, resource, subresource, namespace, name } => {
-            let slash = if subresource.is_empty() { String::new() } else { format!("/{subresource}") };
-            let scope = match namespace {
-                "" => " at the cluster scope".to_owned(),
-                namespace => format!(" in the namespace \"{namespace}\""),
-            };
-            let why = format!(
-                "User \"{user}\" cannot {verb} resource \"{resource}{slash}\" in API group \"{group}\"{scope}{because}"
-            );
-            let resource =
-                GroupResource { group: group.to_owned().into(), resource: resource.to_owned().into() };
-            Status::forbidden(&resource, name, &why)
-        }
     }
 }

@@ -11,7 +11,7 @@ pub fn of(schema: &Structural) -> (Schema, TypeId) {
     let builtin = Schema::builtin();
     let metadata = builtin.id_of(&format!("{META_V1}.ObjectMeta"));
     let metadata = metadata.map(|id| Shape::Struct(types.adopt(builtin, id)));
-    let mut root = struct_of(&mut types, schema, true);
+    let mut root = struct_of(&mut types, schema, true, false);
     root.push(Field::new("kind", Shape::String));
     root.push(Field::new("apiVersion", Shape::String));
     if let Some(metadata) = metadata {
@@ -23,33 +23,39 @@ pub fn of(schema: &Structural) -> (Schema, TypeId) {
     (types, root)
 }
 
-fn struct_of(types: &mut Schema, schema: &Structural, is_object: bool) -> Type {
+/// `open` is whether it is below a schema that preserves unknown fields: apply then knows none anywhere below
+/// (k8s.io/kube-openapi/pkg/schemaconv).
+fn struct_of(types: &mut Schema, schema: &Structural, is_object: bool, open: bool) -> Type {
+    let open = open || schema.preserves_unknown;
     let mut ty = Type::new("", "");
     ty.atomic = schema.atomic_map;
-    ty.open = schema.preserves_unknown || schema.embedded;
+    ty.open = open || schema.embedded;
     for (name, of) in &schema.properties {
         let is_meta = matches!(name.as_str(), "kind" | "apiVersion" | "metadata");
         if !(is_object && is_meta) {
-            let field = field_of(types, name, of);
+            let field = field_of(types, name, of, open);
             ty.push(field);
         }
     }
     ty
 }
 
-fn field_of(types: &mut Schema, name: &Str, schema: &Structural) -> Field {
-    let shape = shape_of(types, schema);
+fn field_of(types: &mut Schema, name: &Str, schema: &Structural, open: bool) -> Field {
+    let shape = shape_of(types, schema, open);
     let mut field = Field::new("", shape);
     (field.name, field.omit, field.pointer) = (name.clone(), Omit::Absent, true);
     field.atomic = schema.atomic_map;
     field.list_type = schema.list_type;
+    let format = schema.limits.as_ref().and_then(|limits| limits.format.as_ref());
+    field.format = format.filter(|(_, name)| *name != "byte").map(|(_, name)| name.to_string().into());
     field.set_list_keys(schema.list_keys.join(","));
     field.default =
         schema.default.as_ref().and_then(|value| serde_json::to_string(value).ok()).map(Text::from);
     field
 }
 
-fn shape_of(types: &mut Schema, schema: &Structural) -> Shape {
+fn shape_of(types: &mut Schema, schema: &Structural, open: bool) -> Shape {
+    let open = open || schema.preserves_unknown;
     if schema.int_or_string {
         return Shape::IntOrString;
     }
@@ -58,16 +64,16 @@ fn shape_of(types: &mut Schema, schema: &Structural) -> Shape {
         (Some(Kind::Integer), ..) => Shape::Int64,
         (Some(Kind::Number), ..) => Shape::Float,
         (Some(Kind::String), ..) => Shape::String,
-        (Some(Kind::Array), _, Some(of)) => Shape::List(Box::new(shape_of(types, of))),
+        (Some(Kind::Array), _, Some(of)) => Shape::List(Box::new(shape_of(types, of, open))),
         (Some(Kind::Array), _, None) => Shape::List(Box::new(Shape::Any)),
         (Some(Kind::Object), Some(Additional::Of(of)), _) if schema.properties.is_empty() => {
-            Shape::Map(Box::new(shape_of(types, of)))
+            Shape::Map(Box::new(shape_of(types, of, open)))
         }
         (Some(Kind::Object), Some(Additional::Any(_)), _) if schema.properties.is_empty() => {
             Shape::Map(Box::new(Shape::Any))
         }
         (Some(Kind::Object), ..) => {
-            let ty = struct_of(types, schema, schema.embedded);
+            let ty = struct_of(types, schema, schema.embedded, open);
             Shape::Struct(types.add(ty))
         }
         (None, ..) => Shape::Any,

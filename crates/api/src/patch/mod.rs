@@ -4,7 +4,7 @@ pub mod json;
 pub mod merge;
 pub mod strategic;
 
-use crate::codec::json as json_codec;
+use crate::codec::text;
 use crate::status::Status;
 use crate::value::{Map, Value};
 
@@ -58,11 +58,33 @@ pub fn go_value(value: &Value) -> String {
     }
 }
 
-/// Go's shortest form of a float: exponents from 21 digits on.
-fn go_float(float: f64) -> String {
-    let mut out = Vec::new();
-    json_codec::write_any(&Value::Float(float), &mut out);
-    String::from_utf8(out).unwrap_or_default()
+/// A value as Go prints it with `%#v`.
+pub(crate) fn go_sharp(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::String(text) => text::quote(text),
+        Value::List(list) => {
+            format!("[]interface {{}}{{{}}}", list.iter().map(go_sharp).collect::<Vec<_>>().join(", "))
+        }
+        Value::Map(map) => {
+            let fields: Vec<String> =
+                map.iter().map(|(key, value)| format!("{}:{}", text::quote(key), go_sharp(value))).collect();
+            format!("map[string]interface {{}}{{{}}}", fields.join(", "))
+        }
+        scalar => go_value(scalar),
+    }
+}
+
+/// A float as Go prints it with `%v`: from seven digits before the point on, and from five zeros behind it, with an exponent.
+pub(crate) fn go_float(float: f64) -> String {
+    let exponential = format!("{float:e}");
+    let Some((digits, exponent)) = exponential.split_once('e') else { return exponential };
+    match exponent.parse::<i32>() {
+        Ok(at) if !(-4..=5).contains(&at) => {
+            format!("{digits}e{}{:02}", if at < 0 { '-' } else { '+' }, at.unsigned_abs())
+        }
+        _ => format!("{float}"),
+    }
 }
 
 /// What Go calls the type of a value in a tree.
@@ -75,5 +97,28 @@ pub(crate) fn go_type(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::List(_) => "[]interface {}",
         Value::Map(_) => "map[string]interface {}",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_shown_as_go_does() {
+        let table = [
+            (80.0, "80"),
+            (999_999.0, "999999"),
+            (1e6, "1e+06"),
+            (-2_147_483_648.0, "-2.147483648e+09"),
+            (1e22, "1e+22"),
+            (0.5, "0.5"),
+            (0.0001, "0.0001"),
+            (1.5e-7, "1.5e-07"),
+            (100.25, "100.25"),
+        ];
+        for (float, shown) in table {
+            assert_eq!(go_float(float), shown);
+        }
     }
 }

@@ -307,7 +307,8 @@ impl Field {
     /// Whether a draft holds this value of the field: neither null nor what is the same as absence.
     pub fn holds(&self, value: &Value) -> bool {
         let absent = match self.omit {
-            Omit::Empty => value.is_empty(),
+            // An empty list of managed fields says more than none: it starts the record anew.
+            Omit::Empty => value.is_empty() && (value.is_null() || self.name != "managedFields"),
             _ => value.is_null(),
         };
         let zero = match (&self.shape, value) {

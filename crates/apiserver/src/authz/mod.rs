@@ -3,7 +3,8 @@
 pub mod node;
 pub mod rbac;
 
-use decapod_api::Value;
+use decapod_api::meta::GroupResource;
+use decapod_api::{Status, Value};
 
 use crate::identity::{MASTERS, User};
 use crate::registry::Lookup;
@@ -71,6 +72,39 @@ pub trait Authorizer: Send + Sync {
 
     /// What they may do in `namespace`.
     fn rules(&self, user: &User, namespace: &str, lookup: &dyn Lookup) -> Rules;
+}
+
+/// Refuses what `question` asks for unless it is allowed (403).
+pub fn check(authorizer: &dyn Authorizer, question: &Question, lookup: &dyn Lookup) -> Result<(), Status> {
+    match authorizer.authorize(question, lookup) {
+        Decision::Allow(_) => Ok(()),
+        Decision::Deny(reason) => Err(forbidden(question, &reason)),
+    }
+}
+
+/// 403 in upstream's words (k8s.io/apiserver/pkg/endpoints/handlers/responsewriters, `forbiddenMessage`).
+fn forbidden(question: &Question, reason: &str) -> Status {
+    let user = &question.user.name;
+    let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    match question.what {
+        What::Path { verb, path } => {
+            let why = format!("User \"{user}\" cannot {verb} path \"{path}\"{because}");
+            Status::forbidden(&GroupResource { group: "".into(), resource: "".into() }, path, &why)
+        }
+        What::Resource { verb, group, resource, subresource, namespace, name } => {
+            let slash = if subresource.is_empty() { String::new() } else { format!("/{subresource}") };
+            let scope = match namespace {
+                "" => " at the cluster scope".to_owned(),
+                namespace => format!(" in the namespace \"{namespace}\""),
+            };
+            let why = format!(
+                "User \"{user}\" cannot {verb} resource \"{resource}{slash}\" in API group \"{group}\"{scope}{because}"
+            );
+            let resource =
+                GroupResource { group: group.to_owned().into(), resource: resource.to_owned().into() };
+            Status::forbidden(&resource, name, &why)
+        }
+    }
 }
 
 /// The authorizers of a cluster: `--authorization-mode=Node,RBAC`.

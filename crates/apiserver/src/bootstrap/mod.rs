@@ -6,7 +6,7 @@ use decapod_client::{Options, Request, Verb};
 use futures::future;
 
 use crate::identity::{MASTERS, User};
-use crate::registry::{Context, Lookup, Media, Target};
+use crate::registry::{Context, Edit, Lookup, Media, Target};
 use crate::server::{KUBELET_CLIENT, Server};
 
 /// One object a line: group (`core` for the empty one), plural, JSON.
@@ -132,7 +132,7 @@ async fn aggregate(server: &Server, context: &Context) -> Result<(), Status> {
             let set = |current: &Value| {
                 let mut new = current.clone();
                 new.set_at(&["rules"], rules.clone());
-                Ok(new)
+                Ok(Edit::Update(new))
             };
             registry.change(context, &target, &Options::default(), &expect, set).await?;
         }

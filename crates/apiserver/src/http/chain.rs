@@ -169,7 +169,12 @@ async fn read(body: Incoming) -> Result<Bytes, Status> {
 }
 
 /// The verb, if there is such a request, its options can be read and its answer can be in the encoding that is wanted.
-fn checked_verb(route: &ResourceRoute, query: &Query, wanted: Media) -> Result<Verb, Status> {
+fn checked_verb(
+    route: &ResourceRoute,
+    query: &Query,
+    headers: &HeaderMap,
+    wanted: Media,
+) -> Result<Verb, Status> {
     let verb = route
         .verb
         .ok_or_else(|| Status::method_not_allowed(&route.resource.group_resource(), "the method"))?;
@@ -185,7 +190,7 @@ fn checked_verb(route: &ResourceRoute, query: &Query, wanted: Media) -> Result<V
     match verb {
         Verb::Create => query::check_write(query, "CreateOptions")?,
         Verb::Update => query::check_write(query, "UpdateOptions")?,
-        Verb::Patch => query::check_write(query, "PatchOptions")?,
+        Verb::Patch => query::check_patch(query, patch_type(headers)?)?,
         Verb::Delete | Verb::DeleteCollection => query::check_write(query, "DeleteOptions")?,
         Verb::Get | Verb::List | Verb::Watch => {}
     }
@@ -202,7 +207,7 @@ async fn resource(
     body: Bytes,
     accepted: Accepted,
 ) -> Result<Response, Status> {
-    let verb = checked_verb(&route, query, accepted.media)?;
+    let verb = checked_verb(&route, query, headers, accepted.media)?;
     let media = if body.is_empty() { Media::Json } else { negotiate::content(headers)? };
     let collection = matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection);
     let request = Request {
@@ -240,7 +245,8 @@ async fn resource(
     let request = with_query_options(request, query);
     match server.registry.handle(context, request, media).await? {
         Reply::Object(object) => {
-            let code = if verb == Verb::Create { StatusCode::CREATED } else { StatusCode::OK };
+            let created = verb == Verb::Create || context.has_created();
+            let code = if created { StatusCode::CREATED } else { StatusCode::OK };
             respond::object(code, &object, &kind, &accepted, &table, &server.kept)
         }
         Reply::List(list) => respond::list(list, &kind, &list_kind, &accepted, &table, &server.kept),
@@ -280,9 +286,5 @@ fn patch_type(headers: &HeaderMap) -> Result<PatchType, Status> {
     const FORMS: [PatchType; 4] = [PatchType::Json, PatchType::Merge, PatchType::Strategic, PatchType::Apply];
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let wanted = value.split(';').next().unwrap_or_default().trim();
-    let accepted = || FORMS.map(PatchType::media_type).join(", ");
-    FORMS
-        .into_iter()
-        .find(|form| form.media_type() == wanted)
-        .ok_or_else(|| Status::unsupported_media_type(&accepted()))
+    FORMS.into_iter().find(|form| form.media_type() == wanted).ok_or_else(Status::unsupported_patch)
 }

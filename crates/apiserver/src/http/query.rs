@@ -1,7 +1,7 @@
 //! Query parameters.
 
 use decapod_api::{Cause, Status, Value};
-use decapod_client::Options;
+use decapod_client::{Options, PatchType};
 
 /// The pairs of a query, decoded, in order.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +63,28 @@ impl Query {
 /// What is wrong with the options of a write of this kind, such as `CreateOptions`
 /// (k8s.io/apimachinery/pkg/apis/meta/v1/validation).
 pub fn check_write(query: &Query, kind: &str) -> Result<(), Status> {
+    settle(kind, faults(query, kind))
+}
+
+/// The same of a patch of this form: an apply says who applies, and only an apply is forced.
+pub fn check_patch(query: &Query, form: PatchType) -> Result<(), Status> {
+    let mut causes = Vec::new();
+    if form == PatchType::Apply {
+        if query.get("fieldManager").unwrap_or_default().is_empty() {
+            causes.push(Cause::required("fieldManager", "is required for apply patch"));
+        }
+    } else if query.get("force").is_some() {
+        causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
+    }
+    causes.extend(faults(query, "PatchOptions"));
+    settle("PatchOptions", causes)
+}
+
+fn settle(kind: &str, causes: Vec<Cause>) -> Result<(), Status> {
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid_options(kind, causes)) }
+}
+
+fn faults(query: &Query, kind: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     if kind != "DeleteOptions" {
         causes.extend(check_manager(query.get("fieldManager").unwrap_or_default()));
@@ -78,10 +100,7 @@ pub fn check_write(query: &Query, kind: &str) -> Result<(), Status> {
         let allowed = ["", "Ignore", "Strict", "Warn"];
         causes.push(Cause::not_supported("fieldValidation", validation, &allowed));
     }
-    match causes.is_empty() {
-        true => Ok(()),
-        false => Err(Status::invalid_options(kind, causes)),
-    }
+    causes
 }
 
 /// A manager's name is short and can be printed.

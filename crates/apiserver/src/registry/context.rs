@@ -1,6 +1,7 @@
 //! What a request brings besides its target.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -14,6 +15,7 @@ pub struct Context {
     pub user_agent: String,
     /// What they will be told.
     pub warnings: Warnings,
+    created: AtomicBool,
 }
 
 /// Warnings for a client, told beside whatever the answer is.
@@ -60,7 +62,12 @@ impl Warnings {
 impl Context {
     /// A request of `user`.
     pub fn new(user: User, user_agent: impl Into<String>) -> Context {
-        Context { user, user_agent: user_agent.into(), warnings: Warnings::default() }
+        Context {
+            user,
+            user_agent: user_agent.into(),
+            warnings: Warnings::default(),
+            created: AtomicBool::default(),
+        }
     }
 
     /// Adds a warning for the client.
@@ -71,6 +78,16 @@ impl Context {
     /// Takes the warnings so far.
     pub fn take_warnings(&self) -> Vec<String> {
         self.warnings.take()
+    }
+
+    /// Notes that the request made a new object, though its verb is another than create.
+    pub(super) fn note_created(&self) {
+        self.created.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it did.
+    pub fn has_created(&self) -> bool {
+        self.created.load(Ordering::Relaxed)
     }
 
     /// The field manager of a write: what the client says, else its program

@@ -41,10 +41,12 @@ impl Registry {
             draft.remove_at(&["metadata", "uid"]);
         }
         meta::settle_namespace(&mut draft, target)?;
+        // Before admission: what plugins fill in belongs to no manager.
+        self.track_fields(context, target, options, None, &mut draft);
         self.create_draft(context, target, options, draft).await
     }
 
-    /// Makes an object of a decoded draft, whose namespace is settled.
+    /// Makes an object of a decoded draft, whose namespace and managers are settled.
     pub(crate) async fn create_draft(
         &self,
         context: &Context,
@@ -71,9 +73,6 @@ impl Registry {
         draft: Value,
     ) -> Result<Object, Status> {
         let resource = &target.resource;
-        let mut draft = draft;
-        // Before admission: what plugins fill in belongs to no manager.
-        self.track_fields(context, target, options, None, &mut draft);
         let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
         let mut attributes = Attributes {
             operation: Operation::Create,

@@ -5,8 +5,7 @@ use decapod_api::codec::{self, FieldValidation, TypeMeta};
 use decapod_api::kinds::Resource;
 use decapod_api::meta::{GroupVersion, GroupVersionKind};
 use decapod_api::schema::{Schema, TypeRef};
-use decapod_api::{Encoded, Object, Status, Value, defaults, managed};
-use decapod_client::Options;
+use decapod_api::{Encoded, Object, Status, Value, defaults};
 
 use super::{Body, Context, Media, Registry, Target, custom};
 
@@ -110,25 +109,6 @@ impl Registry {
     /// The object in the version that the client speaks.
     pub(crate) fn in_version(&self, target: &Target, object: Object) -> Result<Object, Status> {
         in_version(target, object)
-    }
-
-    /// Records which fields `context`'s manager sets.
-    pub(crate) fn track_fields(
-        &self,
-        context: &Context,
-        target: &Target,
-        options: &Options,
-        old: Option<&Value>,
-        new: &mut Value,
-    ) {
-        let Ok(schema) = target.fields_type() else { return };
-        let change = managed::Change {
-            manager: context.field_manager(&options.field_manager),
-            api_version: &target.kind().api_version(),
-            subresource: &target.subresource,
-            now: &super::meta::timestamp(self.env.now()),
-        };
-        managed::track(old, new, schema, &change);
     }
 }
 

@@ -3,6 +3,7 @@
 //! A request is resolved to a [`Target`], a row of data and a place in it; the verb's file does the rest, the same
 //! for all kinds. What a kind does of its own is its [`decapod_api::kinds::Strategy`].
 
+mod apply;
 mod charges;
 mod context;
 mod create;
@@ -11,6 +12,7 @@ pub(crate) mod definitions;
 mod delete;
 mod delete_options;
 pub(crate) mod draft;
+mod fields;
 mod get;
 mod kinds;
 mod list;
@@ -36,6 +38,7 @@ pub use kinds::{Kinds, Rows};
 pub use lookup::Lookup;
 pub use special::{Services, Special};
 pub use target::Target;
+pub(crate) use update::Edit;
 
 /// Every resource over one store.
 pub struct Registry {

@@ -1,13 +1,12 @@
 //! patch: a change to an object, in any of four forms.
 
 use decapod_api::codec::{self, DecodeError, FieldValidation};
-use decapod_api::schema::TypeRef;
 use decapod_api::status::Cause;
-use decapod_api::{Object, Status, Value, patch};
+use decapod_api::{Object, Status, Value, managed, patch};
 use decapod_client::{Options, PatchType};
 
 use super::draft::{Validation, check_type, schema_of};
-use super::update::Preconditions;
+use super::update::{Edit, Preconditions};
 use super::{Body, Context, Registry, Target};
 
 impl Registry {
@@ -21,17 +20,12 @@ impl Registry {
         body: Body,
     ) -> Result<Object, Status> {
         if form == PatchType::Apply {
-            return Err(Status::unsupported_media_type(
-                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
-            ));
+            return self.apply(context, target, options, &body).await;
         }
         if form == PatchType::Strategic && target.custom().is_some() {
             return Err(Status::unsupported_media_type(
                 "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
             ));
-        }
-        if options.force {
-            return Err(Status::bad_request("force is only allowed for apply patches"));
         }
         let validation = Validation::parse(&options.field_validation)?;
         let patch: Value = serde_json::from_slice(&body.bytes)
@@ -43,7 +37,7 @@ impl Registry {
             match form {
                 PatchType::Json => {
                     // Its paths lead through what JSON shows, empty structs included.
-                    new = shown(current, schema)?;
+                    new = managed::shown(current, schema);
                     patch::json::apply(&mut new, &patch)?;
                 }
                 PatchType::Merge => patch::merge::apply(&mut new, &patch)?,
@@ -58,7 +52,7 @@ impl Registry {
                 checked(context, target, &new, validation).map_err(|misfit| misfit.status(form, seen()))?;
             pinned(target, current, &new)?;
             self.default(target, &mut new);
-            Ok(new)
+            Ok(Edit::Update(new))
         })
         .await
     }
@@ -126,26 +120,28 @@ fn converter_text(error: &DecodeError) -> String {
     }
 }
 
-/// The object as a client reads it.
-fn shown(draft: &Value, schema: TypeRef) -> Result<Value, Status> {
-    let bytes = codec::json::to_bytes(draft, schema);
-    codec::json::decode_any(&bytes, FieldValidation::Ignore)
-        .map(|decoded| decoded.draft)
-        .map_err(Status::internal)
-}
-
 /// A patch that writes a resourceVersion pins it.
-fn pinned(target: &Target, current: &Value, new: &Value) -> Result<(), Status> {
+pub(super) fn pinned(target: &Target, current: &Value, new: &Value) -> Result<(), Status> {
     let revision =
         |value: &Value| value.str_at(&["metadata", "resourceVersion"]).unwrap_or_default().to_owned();
     let (before, after) = (revision(current), revision(new));
     if !after.is_empty() && after != before {
         return Err(Status::modified(&target.resource.group_resource(), &target.name));
     }
-    let name = new.str_at(&["metadata", "name"]).unwrap_or_default();
-    if name != target.name {
-        let why =
-            format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
+    check_name(target, new.str_at(&["metadata", "name"]).unwrap_or_default())
+}
+
+/// An object has the name that the path says.
+pub(super) fn check_name(target: &Target, name: &str) -> Result<(), Status> {
+    let asked = &target.name;
+    if name.is_empty() {
+        let why = format!(
+            "the name of the object ({asked} based on URL) was undeterminable: name must be provided"
+        );
+        return Err(Status::bad_request(why));
+    }
+    if name != *asked {
+        let why = format!("the name of the object ({name}) does not match the name on the URL ({asked})");
         return Err(Status::bad_request(why));
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use decapod_api::kinds::{Subresource, strategy};
 use decapod_api::meta::GroupVersionKind;
-use decapod_api::{Encoded, Object, Revision, Status, Value};
+use decapod_api::{Encoded, Object, Revision, Status, Value, managed};
 use decapod_client::Options;
 use decapod_store::{CommitError, Expect, Write};
 
@@ -32,6 +32,14 @@ pub(crate) enum Outcome {
     Remove(Value),
     /// The same.
     Keep,
+}
+
+/// What an edit made of an object, in the client's version.
+pub(crate) enum Edit {
+    /// This, and who set what in it has still to be recorded.
+    Update(Value),
+    /// This, with its managed fields.
+    Settled(Value),
 }
 
 /// An object as a change finds it.
@@ -91,11 +99,15 @@ impl Registry {
             && self.store.get(&target.key()).is_none()
         {
             draft.remove_at(&["metadata", "resourceVersion"]);
-            return self.create_draft(context, target, options, draft).await;
+            self.may_create(context, target)?;
+            self.track_fields(context, target, options, None, &mut draft);
+            let object = self.create_draft(context, target, options, draft).await?;
+            context.note_created();
+            return Ok(object);
         }
         let uid = draft.str_at(&["metadata", "uid"]).filter(|uid| !uid.is_empty()).map(str::to_owned);
         let expect = Preconditions { uid, revision, ends: false };
-        self.change(context, target, options, &expect, |_| Ok(draft.clone())).await
+        self.change(context, target, options, &expect, |_| Ok(Edit::Update(draft.clone()))).await
     }
 
     /// Changes the object by `edit`, which is given the current object in the client's version and returns what it is
@@ -106,15 +118,21 @@ impl Registry {
         target: &Target,
         options: &Options,
         expect: &Preconditions,
-        edit: impl Fn(&Value) -> Result<Value, Status>,
+        edit: impl Fn(&Value) -> Result<Edit, Status>,
     ) -> Result<Object, Status> {
         let edit = &edit;
         let changed = self
             .guaranteed_update_waiting(target, expect, options.dry_run, |current| async move {
                 let mut seen = current.draft.clone();
                 self.to_client(target, &mut seen)?;
-                let mut new = edit(&seen)?;
-                self.refill(context, target, options, &seen, &mut new).await?;
+                let mut new = match edit(&seen)? {
+                    Edit::Settled(new) => new,
+                    Edit::Update(mut new) => {
+                        self.track_fields(context, target, options, Some(&seen), &mut new);
+                        new
+                    }
+                };
+                self.mutate(context, target, options, &seen, &mut new).await?;
                 self.to_stored(target, &mut new)?;
                 self.settle(context, target, options, &current.draft, new).await
             })
@@ -124,8 +142,8 @@ impl Registry {
         }
     }
 
-    /// The fields' managers and, after them, admission's mutations, in the client's version.
-    async fn refill(
+    /// Admission's mutations, in the client's version.
+    async fn mutate(
         &self,
         context: &Context,
         target: &Target,
@@ -133,11 +151,6 @@ impl Registry {
         old: &Value,
         new: &mut Value,
     ) -> Result<(), Status> {
-        if target.custom().is_some() {
-            // Nobody comes to own what the write does not reach.
-            split(new, old, target);
-        }
-        self.track_fields(context, target, options, Some(old), new);
         let make = || super::options::write("UpdateOptions", options);
         if let Some(kind) = scale_kind(target) {
             let paths = Paths::of(target);
@@ -277,7 +290,8 @@ impl Registry {
             };
             let write = match outcome {
                 Outcome::Keep => return Ok(Changed::Kept(current.object.clone())),
-                Outcome::Put(draft) | Outcome::Charged(draft, _) => {
+                Outcome::Put(mut draft) | Outcome::Charged(mut draft, _) => {
+                    managed::keep_times(&current.draft, &mut draft);
                     let value = self.encode(&target.resource, &draft)?;
                     if same(&value, &current.object) {
                         return Ok(Changed::Kept(current.object.clone()));

@@ -102,6 +102,11 @@ impl<'de> Visitor<'de> for Node<'_> {
         self.scalar(&Value::Null)
     }
 
+    /// A document without anything.
+    fn visit_none<E: serde::de::Error>(self) -> Result<(), E> {
+        self.scalar(&Value::Null)
+    }
+
     fn visit_bool<E: serde::de::Error>(self, bool: bool) -> Result<(), E> {
         self.scalar(&Value::Bool(bool))
     }

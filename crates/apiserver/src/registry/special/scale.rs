@@ -2,13 +2,14 @@
 
 use decapod_api::meta::GroupVersionKind;
 use decapod_api::selector::LabelSelector;
-use decapod_api::{Cause, Object, Status, Value, patch};
+use decapod_api::{Cause, Object, Status, Value, managed, patch};
 use decapod_client::{PatchType, Reply, Request, Verb};
 
 use super::answer;
+use crate::registry::apply::Configuration;
 use crate::registry::draft::schema_of;
 use crate::registry::update::Preconditions;
-use crate::registry::{Body, Context, Registry, Target};
+use crate::registry::{Body, Context, Edit, Registry, Target, meta};
 
 pub(in crate::registry) const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
@@ -41,6 +42,16 @@ impl Paths<'_> {
     }
 }
 
+/// What a client wants a scale to be.
+enum Wanted {
+    /// This.
+    Scale(Value),
+    /// What this makes of it, by apply.
+    Configuration(Value),
+    /// What this makes of it.
+    Patch(Value),
+}
+
 impl Registry {
     /// Reads or sets the replicas of the object.
     pub(super) async fn scale(
@@ -57,23 +68,24 @@ impl Registry {
             return answer(&kind, &self.scale_of(&whole, &object)?, object.revision());
         }
         let paths = Paths::of(&whole);
-        let wanted = match request.verb {
-            Verb::Update => Some(self.payload(context, target, &body)?),
-            _ => None,
-        };
-        let expect = match wanted.as_ref().and_then(|scale| scale.str_at(&["metadata", "resourceVersion"])) {
-            Some(rv) if !rv.is_empty() => {
-                let revision = Some(crate::registry::list::parse_revision(rv)?);
-                Preconditions { revision, ..Preconditions::default() }
-            }
+        let wanted = self.wanted(context, target, request, &body)?;
+        let expect = match &wanted {
+            Wanted::Scale(scale) => match scale.str_at(&["metadata", "resourceVersion"]) {
+                Some(rv) if !rv.is_empty() => {
+                    let revision = Some(crate::registry::list::parse_revision(rv)?);
+                    Preconditions { revision, ..Preconditions::default() }
+                }
+                _ => Preconditions::default(),
+            },
             _ => Preconditions::default(),
         };
+        let version = target.kind().api_version();
+        let fields = managed::Scale { api_version: &version, replicas: &paths.spec };
         let object = self
             .change(context, target, &request.options, &expect, |current| {
-                let scale = match &wanted {
-                    Some(scale) => scale.clone(),
-                    None => patched(&scale_from(current, &paths), request.patch_type, &body, &kind)?,
-                };
+                let mut old = scale_from(current, &paths);
+                fields.to_scale(current, &mut old);
+                let scale = self.scaled(context, request, &kind, &old, &wanted)?;
                 let replicas = scale.int_at(&REPLICAS).unwrap_or(0);
                 if replicas < 0 {
                     let cause = Cause::invalid(
@@ -85,10 +97,62 @@ impl Registry {
                 }
                 let mut new = current.clone();
                 new.set_at(&paths.spec, replicas);
-                Ok(new)
+                fields.to_parent(&scale, &mut new);
+                Ok(Edit::Settled(new))
             })
             .await?;
         answer(&kind, &self.scale_of(&whole, &object)?, object.revision())
+    }
+
+    fn wanted(
+        &self,
+        context: &Context,
+        target: &Target,
+        request: &Request,
+        body: &Body,
+    ) -> Result<Wanted, Status> {
+        if request.verb == Verb::Update {
+            return Ok(Wanted::Scale(self.payload(context, target, body)?));
+        }
+        if request.patch_type == PatchType::Apply {
+            let configuration = Configuration::read(&request.options, body)?;
+            return Ok(Wanted::Configuration(configuration.object(context)?.clone()));
+        }
+        let patch = serde_json::from_slice(&body.bytes);
+        patch
+            .map(Wanted::Patch)
+            .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+    }
+
+    /// What becomes of the scale `old`, with its managed fields.
+    fn scaled(
+        &self,
+        context: &Context,
+        request: &Request,
+        kind: &GroupVersionKind,
+        old: &Value,
+        wanted: &Wanted,
+    ) -> Result<Value, Status> {
+        let ty = schema_of(kind)?;
+        let fields = managed::Fields {
+            kind,
+            ty,
+            form: ty,
+            subresource: "scale",
+            filter: &managed::Filter::default(),
+            versions: &managed::OneVersion,
+            now: &meta::timestamp(self.env.now()),
+        };
+        let options = &request.options;
+        let mut new = match wanted {
+            Wanted::Configuration(config) => {
+                return Ok(fields.apply(Some(old), config, &options.field_manager, options.force)?);
+            }
+            Wanted::Scale(scale) => scale.clone(),
+            Wanted::Patch(patch) => patched(old, request.patch_type, patch, kind)?,
+        };
+        fields.update(Some(old), &mut new, context.field_manager(&options.field_manager));
+        Ok(new)
     }
 
     fn scale_of(&self, target: &Target, object: &Object) -> Result<Value, Status> {
@@ -128,19 +192,12 @@ pub(in crate::registry) fn scale_from(object: &Value, paths: &Paths) -> Value {
     scale
 }
 
-fn patched(scale: &Value, form: PatchType, body: &Body, kind: &GroupVersionKind) -> Result<Value, Status> {
+fn patched(scale: &Value, form: PatchType, patch: &Value, kind: &GroupVersionKind) -> Result<Value, Status> {
     let mut new = scale.clone();
-    let patch: Value = match form {
-        PatchType::Apply => {
-            serde_json::from_slice(&super::super::draft::to_json(body, "autoscaling", "v1", "Scale")?)
-        }
-        _ => serde_json::from_slice(&body.bytes),
-    }
-    .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
     match form {
-        PatchType::Json => patch::json::apply(&mut new, &patch)?,
-        PatchType::Merge | PatchType::Apply => patch::merge::apply(&mut new, &patch)?,
-        PatchType::Strategic => patch::strategic::apply(&mut new, &patch, schema_of(kind)?)?,
+        PatchType::Json => patch::json::apply(&mut new, patch)?,
+        PatchType::Strategic => patch::strategic::apply(&mut new, patch, schema_of(kind)?)?,
+        PatchType::Merge | PatchType::Apply => patch::merge::apply(&mut new, patch)?,
     }
     Ok(new)
 }
