@@ -6,9 +6,7 @@ upstream=$root/conformance/upstream
 source "$upstream/lib.sh"
 
 # Plugins that are on in upstream's server and not in ours; upstream is spared them.
-unlike=PodSecurity,CertificateApproval,CertificateSigning,CertificateSubjectRestriction,ClusterTrustBundleAttest
-unlike+=,PodTopologyLabels,MutatingAdmissionPolicy,MutatingAdmissionWebhook,ValidatingAdmissionPolicy
-unlike+=,ValidatingAdmissionWebhook,ResourceQuota
+unlike=MutatingAdmissionPolicy,ValidatingAdmissionPolicy,NodeDeclaredFeatureValidator,PodResizeValidator
 port=$((20000 + RANDOM % 10000))
 dir= side=
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Holds our codecs, quantities, selectors, patches and managed fields against upstream's Go code and sample objects, on random inputs. DECAPOD_ORACLE is the Go program,
-# DECAPOD_API_TESTDATA the folder of samples; tests/run.sh sets both. DECAPOD_ORACLE_SEED chooses other inputs.
+# Holds our codecs, quantities, selectors, patches, managed fields and Pod Security Standards against upstream's Go code and
+# sample objects, on random inputs. DECAPOD_ORACLE is the Go program, DECAPOD_API_TESTDATA the folder of samples,
+# DECAPOD_POD_SECURITY_TESTDATA that of PodSecurity's fixtures; tests/run.sh sets them. DECAPOD_ORACLE_SEED chooses other
+# inputs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,5 +19,5 @@ seed=${DECAPOD_ORACLE_SEED:-1}
 
 "$oracle" samples
 "$oracle" codec --seed "$seed" --count "$codec"
-for subject in quantity selector patch; do "$oracle" "$subject" --seed "$seed" --count "$small"; done
 "$oracle" managed --seed "$seed" --count "$rows"
+for subject in quantity selector patch pod-security; do "$oracle" "$subject" --seed "$seed" --count "$small"; done

@@ -21,7 +21,10 @@ unit_tests() {
 
 # Our codecs, small languages and patches against upstream's own Go code.
 oracle() {
-  DECAPOD_ORACLE=$(conformance/upstream/build.sh oracle) DECAPOD_API_TESTDATA=$(cargo xtask testdata) tests/oracle.sh
+  local security=k8s.io/pod-security-admission
+  go -C conformance/oracle mod download $security
+  DECAPOD_ORACLE=$(conformance/upstream/build.sh oracle) DECAPOD_API_TESTDATA=$(cargo xtask testdata) \
+    DECAPOD_POD_SECURITY_TESTDATA=$(go -C conformance/oracle list -m -f '{{.Dir}}' $security)/test/testdata tests/oracle.sh
 }
 
 # What `cargo test` does from a few seeds, from a thousand.
@@ -60,6 +63,7 @@ stage "oracle: beside upstream's Go types" oracle
 stage "API server with kubectl" tests/apiserver.sh
 stage "API server beside upstream's" tests/beside-upstream.sh
 stage "server-side apply beside upstream's" tests/server-side-apply.sh
+stage "admission plugins" tests/admission.sh
 stage "admission webhooks" tests/webhooks.sh
 stage "kubectl beside upstream's API server" tests/kubectl-beside.sh
 stage "custom resources beside upstream's" tests/custom-resources.sh

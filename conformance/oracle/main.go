@@ -26,6 +26,7 @@ var handlers = map[string]handler{
 	"label-selector":       labelSelector,
 	"label-selector-field": labelSelectorField,
 	"patch":                patch,
+	"pod-security":         podSecurity,
 	"quantity":             quantity,
 	"strategic-difference": strategicDifference,
 }

@@ -1,4 +1,4 @@
-//! The oracle: the `api` crate held against upstream's own Go code on random inputs.
+//! The oracle: the `api` crate, and what else is a pure function, held against upstream's own Go code on random inputs.
 //!
 //! A [`run::Subject`] makes an input from a seed, asks a Go program of ours (`conformance/oracle`, which links upstream's
 //! modules) what upstream makes of it, and compares. A failing case is made small and printed with the command that
@@ -19,4 +19,5 @@ pub mod report;
 pub mod run;
 pub mod samples;
 pub mod scalar;
+pub mod security;
 pub mod selector;

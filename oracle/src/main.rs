@@ -9,18 +9,20 @@ use decapod_oracle::patch::Patches;
 use decapod_oracle::quantity::Quantities;
 use decapod_oracle::run::{Plan, Subject, run};
 use decapod_oracle::samples;
+use decapod_oracle::security::Fixtures;
 use decapod_oracle::selector::Selectors;
 
 const USAGE: &str = "usage: decapod-oracle SUBJECT [--seed N] [--count N] [--case N] [--failures N]
 
-Subjects: codec, managed, patch, quantity, selector, samples.
+Subjects: codec, managed, patch, pod-security, quantity, selector, samples.
   --seed N      what all chance comes from (1)
   --count N     how many cases (20000)
   --case N      only this case
   --failures N  after how many differences to stop (5)
 
 DECAPOD_ORACLE is the Go program, which `conformance/upstream/build.sh oracle` builds and prints;
-DECAPOD_API_TESTDATA the folder of upstream's samples, which `cargo xtask testdata` prints.";
+DECAPOD_API_TESTDATA the folder of upstream's samples, which `cargo xtask testdata` prints;
+DECAPOD_POD_SECURITY_TESTDATA test/testdata of the Go module k8s.io/pod-security-admission.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +44,17 @@ fn dispatch(arguments: &[String]) -> Result<bool, String> {
         "codec" => compare(&Codec::new(), &plan),
         "managed" => compare(&Applies::new(), &plan),
         "patch" => compare(&Patches::new(), &plan),
+        "pod-security" => {
+            let folder = std::env::var_os("DECAPOD_POD_SECURITY_TESTDATA").ok_or(
+                "DECAPOD_POD_SECURITY_TESTDATA is not set: it is test/testdata of the Go module k8s.io/pod-security-admission",
+            )?;
+            let fixtures = Fixtures::read(Path::new(&folder))?;
+            let report = fixtures.check();
+            report.problems.iter().for_each(|problem| println!("pod-security: {problem}"));
+            let (count, failing, wrong) = (report.fixtures, report.failing, report.problems.len());
+            println!("pod-security: {count} fixtures, {failing} of them failing, {wrong} judged otherwise");
+            Ok(compare(&fixtures, &plan)? && report.problems.is_empty())
+        }
         "quantity" => compare(&Quantities, &plan),
         "selector" => compare(&Selectors, &plan),
         "samples" => {

@@ -10,6 +10,7 @@ fn run(arguments: &[&str]) -> (Option<i32>, String) {
         .args(arguments)
         .env_remove("DECAPOD_ORACLE")
         .env_remove("DECAPOD_API_TESTDATA")
+        .env_remove("DECAPOD_POD_SECURITY_TESTDATA")
         .output()
         .unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
@@ -20,6 +21,7 @@ fn what_is_missing_is_named() {
     let table = [
         (&["codec"][..], "DECAPOD_ORACLE is not set"),
         (&["samples"], "DECAPOD_API_TESTDATA is not set"),
+        (&["pod-security"], "DECAPOD_POD_SECURITY_TESTDATA is not set"),
         (&["codec", "--seed", "x"], "--seed wants a number"),
         (&["nonsense"], "usage:"),
         (&[], "usage:"),

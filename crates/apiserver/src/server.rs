@@ -44,6 +44,8 @@ pub struct Config {
     pub cluster_domain: String,
     /// The address that the `kubernetes` service leads to.
     pub advertise: std::net::Ipv4Addr,
+    /// Which admission plugins run.
+    pub admission: admission::Settings,
 }
 
 /// A running API server.
@@ -80,6 +82,9 @@ pub enum StartError {
     /// The default objects.
     #[error("making the default objects: {0}")]
     Bootstrap(Status),
+    /// Which admission plugins run.
+    #[error(transparent)]
+    Admission(#[from] admission::SettingsError),
     /// TLS.
     #[error("setting up TLS: {0}")]
     Tls(String),
@@ -128,7 +133,9 @@ impl Server {
         let kubelet_client = pki.identity("apiserver-kubelet-client", &KUBELET_CLIENT, env.now())?;
         let dialer = Arc::new(Dialer::new(pki.ca_pem(), &kubelet_client).map_err(StartError::Tls)?);
         let caller = admission::webhook::Caller::new(env.clone(), dialer.clone());
-        let registry = Registry::new(env.clone(), store, admission::default_plugins(&caller), special);
+        let parts = admission::Parts { caller, authorizer: authorizer.clone() };
+        let plugins = admission::build(&config.admission, &parts)?;
+        let registry = Registry::new(env.clone(), store, plugins, special);
         let metrics = Metrics::default();
         let server = Arc::new(Server {
             env: env.clone(),

@@ -111,5 +111,6 @@ fn server_config() -> decapod_apiserver::Config {
         node_ports: 30000..=32767,
         cluster_domain: "cluster.local".to_owned(),
         advertise: Ipv4Addr::new(10, 0, 0, 1),
+        admission: decapod_apiserver::admission::Settings::default(),
     }
 }

@@ -13,6 +13,7 @@ pub mod time;
 pub mod yaml;
 
 pub(crate) use slots::slotted;
+pub use text::quote;
 
 use crate::status::Status;
 use crate::value::Value;

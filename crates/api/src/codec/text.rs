@@ -17,7 +17,7 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// A text in double quotes, as Go's `%q` writes it.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

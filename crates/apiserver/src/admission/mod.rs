@@ -1,18 +1,32 @@
 //! Admission: what is changed or refused on the way in, one module per plugin, in upstream's order.
 
+mod always;
+mod always_pull_images;
+mod certificate_subject_restriction;
 mod custom_resource_terminating;
 mod default_class;
 mod default_toleration_seconds;
+mod deny_service_external_ips;
+mod extended_resource_toleration;
+mod limit_pod_hard_anti_affinity_topology;
 mod limit_ranger;
+mod namespace_exists;
 mod namespace_lifecycle;
 mod node_restriction;
 mod persistent_volume_claim_resize;
+mod plugins;
+pub mod pod_security;
+mod pod_topology_labels;
 mod priority;
 mod resource_quota;
 mod runtime_class;
 mod service_account;
+mod settings;
+mod signers;
 mod storage_object_in_use_protection;
 mod taint_nodes_by_condition;
+#[cfg(test)]
+mod testing;
 pub mod webhook;
 
 use std::sync::Arc;
@@ -25,8 +39,9 @@ use jiff::Timestamp;
 
 use crate::identity::User;
 use crate::registry::{Lookup, Warnings};
+pub use plugins::{Parts, build, known};
 pub use resource_quota::Charge;
-use webhook::{Caller, Phase, Webhooks};
+pub use settings::{Settings, SettingsError};
 
 /// What is being done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,24 +242,7 @@ impl Attributes<'_> {
     }
 }
 
-/// The plugins that are on by default, in upstream's order.
-pub fn default_plugins(caller: &Arc<Caller>) -> Admission {
-    Admission::new(vec![
-        Box::new(custom_resource_terminating::CustomResourceTerminating),
-        Box::new(namespace_lifecycle::NamespaceLifecycle),
-        Box::new(limit_ranger::LimitRanger),
-        Box::new(service_account::ServiceAccount),
-        Box::new(node_restriction::NodeRestriction),
-        Box::new(taint_nodes_by_condition::TaintNodesByCondition),
-        Box::new(priority::Priority),
-        Box::new(default_toleration_seconds::DefaultTolerationSeconds),
-        Box::new(default_class::STORAGE),
-        Box::new(storage_object_in_use_protection::StorageObjectInUseProtection),
-        Box::new(persistent_volume_claim_resize::PersistentVolumeClaimResize),
-        Box::new(runtime_class::RuntimeClass),
-        Box::new(default_class::INGRESS),
-        Box::new(Webhooks::new(Phase::Mutating, caller.clone())),
-        Box::new(Webhooks::new(Phase::Validating, caller.clone())),
-        Box::new(resource_quota::ResourceQuota),
-    ])
+/// A refusal that upstream hands out as it is: without a reason, as if it were the server's fault.
+fn bare(why: impl Into<String>) -> Status {
+    Status { reason: String::new(), details: None, message: why.into(), ..Status::internal("") }
 }

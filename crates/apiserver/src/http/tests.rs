@@ -27,6 +27,7 @@ async fn server(env: &Env) -> Arc<Server> {
         node_ports: 30000..=32767,
         cluster_domain: "cluster.local".to_owned(),
         advertise: Ipv4Addr::LOCALHOST,
+        admission: crate::admission::Settings::default(),
     };
     let store = StoreConfig::new(Place::Disk(Arc::new(FakeDisk::new(1))));
     let store = Store::open(store, env).await.expect("store");

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod admission;
 pub mod component;
 mod doctor;
 mod node;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args as Arguments, Parser, Subcommand};
 use ipnet::Ipv4Net;
 
+pub use admission::Admission;
 pub use doctor::Doctor;
 pub use node::{Agent, ClusterArgs, Folder, NodeArgs, data_dir};
 pub use refused::one_line;
@@ -275,4 +277,7 @@ pub struct Apiserver {
     /// The cluster's DNS domain
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local")]
     pub cluster_domain: String,
+    /// Which admission plugins run.
+    #[command(flatten)]
+    pub admission: Admission,
 }

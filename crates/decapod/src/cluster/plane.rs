@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use decapod_api::kinds::Resource;
+use decapod_apiserver::admission::Settings as AdmissionSettings;
 use decapod_apiserver::identity::User;
 use decapod_apiserver::pki::{Identity, Subject};
 use decapod_apiserver::registry::Rows;
@@ -39,6 +40,7 @@ impl Plane {
             node_ports: 30000..=32767,
             cluster_domain: settings.layout.cluster_domain.clone(),
             advertise: settings.node.node_ip,
+            admission: AdmissionSettings::default(),
         };
         let server = Server::start(env, config).await?;
         let admin = Subject { name: "kubernetes-admin", groups: &["system:masters"], hosts: &[] };

@@ -21,6 +21,7 @@ pub async fn run(args: args::Apiserver) -> Result<(), Error> {
         node_ports: 30000..=32767,
         cluster_domain: args.cluster_domain,
         advertise: args.advertise_address.unwrap_or_else(super::own_address),
+        admission: args.admission.into(),
         data_dir: args.data_dir,
     };
     paths::make_data(&config.data_dir)?;

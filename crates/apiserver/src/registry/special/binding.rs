@@ -60,7 +60,8 @@ impl Registry {
                 return Err(conflict(format!("pod {name} has non-empty .spec.schedulingGates")));
             }
             draft.set_at(&["spec", "nodeName"], node);
-            merge_annotations(&mut draft, &binding);
+            merge(&mut draft, &binding, "annotations");
+            merge(&mut draft, &binding, "labels");
             let condition = value!({"type": "PodScheduled", "status": "True", "lastProbeTime": Value::Null});
             meta::set_condition(&mut draft, condition, &now);
             Ok(Outcome::Put(draft))
@@ -70,10 +71,9 @@ impl Registry {
     }
 }
 
-fn merge_annotations(draft: &mut Value, binding: &Value) {
-    for (key, value) in
-        binding.at(&["metadata", "annotations"]).and_then(Value::as_map).iter().flat_map(|m| m.iter())
-    {
-        draft.set_at(&["metadata", "annotations", key], value.clone());
+/// Gives the pod what the binding has of a map, over what it has of its own.
+fn merge(draft: &mut Value, binding: &Value, map: &str) {
+    for (key, value) in binding.at(&["metadata", map]).and_then(Value::as_map).iter().flat_map(|m| m.iter()) {
+        draft.set_at(&["metadata", map, key], value.clone());
     }
 }
