@@ -107,7 +107,7 @@ settings '- name: PodSecurity
     defaults: {enforce: restricted, enforce-version: v1.7}
     exemptions: {namespaces: [kube-system]}'
 serve --admission-control-config-file "$WORK/admission.yaml" --enable-admission-plugins \
-  AlwaysAdmit,NamespaceExists,LimitPodHardAntiAffinityTopology,AlwaysPullImages,ExtendedResourceToleration,DenyServiceExternalIPs
+  AlwaysAdmit,NamespaceExists,LimitPodHardAntiAffinityTopology,AlwaysPullImages,ExtendedResourceToleration,DenyServiceExternalIPs,OwnerReferencesPermissionEnforcement
 refuses "a pod, by the defaults for all namespaces" 'violates PodSecurity "restricted:v1.7": host namespaces (hostNetwork=true), runAsNonRoot != true' make_pod h2 "$HOST"
 USER='"securityContext": {"runAsNonRoot": true}'
 expect "images are pulled" '"imagePullPolicy": "Always"' make_pod pulls "{$USER}"
@@ -119,7 +119,54 @@ service() { k create -f - <<<'{"apiVersion":"v1","kind":"Service","metadata":{"n
 refuses "addresses of others" 'Use of external IPs is denied by admission control' service ',"externalIPs":["192.0.2.1"]'
 check "a service without" service ''
 refuses "a namespace that is not there" 'namespaces "none" not found' k create configmap c -n none
-refuses "nor to delete in it" 'not found' k delete configmap c -n none
+OWNED='"metadata":{"name":"owned","ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"o","uid":"u","blockOwnerDeletion":true}]}'
+may makes '{"apiGroups":[""],"resources":["configmaps"],"verbs":["*"]}'
+owned() { k create --as jane -f - <<<'{"apiVersion":"v1","kind":"ConfigMap",'"$OWNED"'}'; }
+refuses "an owner that cannot be held" "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: " owned
+may finalizes '{"apiGroups":[""],"resources":["configmaps/finalizers"],"verbs":["update"]}'
+check "one that can" owned
+
+# What namespaces say of their pods, and what floods.
+settings '- {name: EventRateLimit, configuration: {apiVersion: eventratelimit.admission.k8s.io/v1alpha1, kind: Configuration,
+    limits: [{type: Namespace, qps: 1, burst: 2}]}}
+- {name: PodNodeSelector, path: selectors.yaml}'
+echo '{podNodeSelectorPluginConfig: {apart: "disk=ssd,env=prod"}}' >"$WORK/selectors.yaml"
+serve --admission-control-config-file "$WORK/admission.yaml" --disable-admission-plugins ServiceAccount --enable-admission-plugins \
+  EventRateLimit,PodNodeSelector,PodTolerationRestriction,NamespaceAutoProvision
+check "a namespace is made for what is in it" k create configmap c -n apart
+k annotate namespace apart scheduler.alpha.kubernetes.io/node-selector=env=prod \
+  'scheduler.alpha.kubernetes.io/defaultTolerations=[{"key":"a","operator":"Exists"}]' \
+  'scheduler.alpha.kubernetes.io/tolerationsWhitelist=[{"key":"a","operator":"Exists"}]' >/dev/null
+make_apart() { pod "$@" | k create -n apart -o json -f -; }
+expect "its pods get its nodes" '"env": "prod"' make_apart one '{"nodeSelector": {"disk": "ssd"}}'
+refuses "none of another" 'pod node label selector conflicts with its namespace node label selector' make_apart two '{"nodeSelector": {"env": "dev"}}'
+refuses "nor what is not allowed there" 'pod node label selector labels conflict with its namespace whitelist' make_apart two '{"nodeSelector": {"gpu": "yes"}}'
+expect "and its tolerations" '"key": "a"' make_apart three
+refuses "no others" 'conflict with its namespace whitelist' make_apart four '{"tolerations": [{"key": "b", "operator": "Exists"}]}'
+events() { for name in 1 2 3 4; do k create -f - <<<'{"apiVersion":"v1","kind":"Event","metadata":{"name":"e'$name'"},"involvedObject":{"namespace":"default"}}' || return; done; }
+refuses "a flood of events" 'limit reached on type Namespace for key default' events
+
+# Whose word on images counts.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj /CN=images -addext 'subjectAltName=IP:127.0.0.1' \
+  -keyout "$WORK/images.key" -out "$WORK/images.crt" 2>/dev/null
+cat >"$WORK/images.kubeconfig" <<YAML
+clusters: [{name: i, cluster: {server: 'https://127.0.0.1:16733/images', certificate-authority: images.crt}}]
+users: [{name: i, user: {client-certificate: images.crt, client-key: images.key}}]
+contexts: [{name: i, context: {cluster: i, user: i}}]
+current-context: i
+YAML
+settings "- {name: ImagePolicyWebhook, configuration: {imagePolicy: {kubeConfigFile: $WORK/images.kubeconfig, retryBackoff: 1}}}"
+serve --admission-control-config-file "$WORK/admission.yaml" --enable-admission-plugins ImagePolicyWebhook
+refuses "nobody to ask" 'pods "unasked" is forbidden: Post "https://127.0.0.1:16733/images": dial tcp 127.0.0.1:16733: connect: connection refused' make_pod unasked
+python3 "$ROOT/tests/admission/images.py" "$WORK/images.crt" "$WORK/images.key" 16733 "$WORK/images.log" &
+STARTED+=("$!")
+eventually 10 "somebody is there" bash -c "exec 3<>/dev/tcp/127.0.0.1/16733"
+check "an image" make_pod asked
+check "the same again" make_pod again
+expect "is asked about once" 1 wc -l "$WORK/images.log"
+expect "by who shows a certificate" 'CN=images [{"image": "i"}] default' cat "$WORK/images.log"
+refuses "another image" 'image policy webhook backend denied one or more images: no bad ones' \
+  make_pod bad '{"initContainers": [{"name": "b", "image": "bad"}]}'
 
 serve --disable-admission-plugins PodSecurity,CertificateApproval
 check "what is off does not refuse" make_pod host3 "$HOST"

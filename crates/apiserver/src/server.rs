@@ -133,9 +133,11 @@ impl Server {
         let kubelet_client = pki.identity("apiserver-kubelet-client", &KUBELET_CLIENT, env.now())?;
         let dialer = Arc::new(Dialer::new(pki.ca_pem(), &kubelet_client).map_err(StartError::Tls)?);
         let caller = admission::webhook::Caller::new(env.clone(), dialer.clone());
-        let parts = admission::Parts { caller, authorizer: authorizer.clone() };
+        let once_there = admission::RegistryOnceThere::default();
+        let parts = admission::Parts { caller, authorizer: authorizer.clone(), registry: once_there.clone() };
         let plugins = admission::build(&config.admission, &parts)?;
         let registry = Registry::new(env.clone(), store, plugins, special);
+        once_there.get_or_init(|| Arc::downgrade(&registry));
         let metrics = Metrics::default();
         let server = Arc::new(Server {
             env: env.clone(),

@@ -10,6 +10,7 @@ mod tests;
 
 pub use amounts::{Amounts, add, exceeding, masked, print, read, subtract, write};
 pub use evaluator::Evaluator;
+pub use pod::requests;
 
 use crate::value::Value;
 

@@ -123,6 +123,13 @@ fn has_own_resources(pod: &Value) -> bool {
         .any(|kind| read(pod.at(&["spec", "resources", kind])).keys().any(|name| is_of_pods(name)))
 }
 
+/// What the pod asks for in all, whatever it has been granted.
+pub fn requests(pod: &Value) -> Amounts {
+    let mut asked = Value::map();
+    asked.set_at(&["spec"], pod.get("spec").cloned().unwrap_or_default());
+    total(&asked, "requests")
+}
+
 /// What the pod takes in all (k8s.io/component-helpers/resource, `PodRequests` and `PodLimits`): its containers and
 /// sidecars together, or what it takes to start, whichever is more; and its overhead.
 fn total(pod: &Value, kind: &str) -> Amounts {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use decapod_api::{Status, Value, names, value};
+use decapod_api::kinds::strategies::is_extended_resource;
+use decapod_api::{Status, Value, value};
 
 use super::{Attributes, Operation, Plugin};
 use crate::registry::Lookup;
@@ -28,7 +29,7 @@ impl Plugin for ExtendedResourceToleration {
             ["containers", "initContainers"].iter().flat_map(|list| pod.list_at(&["spec", list]));
         let requests = containers.filter_map(|container| container.at(&["resources", "requests"])?.as_map());
         let names = requests.flat_map(|map| map.iter()).map(|(name, _)| name.to_string());
-        let names: BTreeSet<String> = names.filter(|name| is_extended(name)).collect();
+        let names: BTreeSet<String> = names.filter(|name| is_extended_resource(name)).collect();
         for name in names {
             let wanted = value!({"key": name, "operator": "Exists", "effect": "NoSchedule"});
             let same = |other: &Value| {
@@ -45,10 +46,4 @@ impl Plugin for ExtendedResourceToleration {
         }
         Ok(())
     }
-}
-
-/// Whether a resource is one of nodes' devices (upstream's `IsExtendedResourceName`).
-fn is_extended(name: &str) -> bool {
-    let native = !name.contains('/') || name.contains("kubernetes.io/") || name.starts_with("requests.");
-    !native && names::qualified_name(&format!("requests.{name}")).is_empty()
 }

@@ -7,15 +7,23 @@ mod custom_resource_terminating;
 mod default_class;
 mod default_toleration_seconds;
 mod deny_service_external_ips;
+mod event_rate_limit;
 mod extended_resource_toleration;
+mod image_policy_webhook;
 mod limit_pod_hard_anti_affinity_topology;
 mod limit_ranger;
+mod lru;
+mod namespace_auto_provision;
 mod namespace_exists;
 mod namespace_lifecycle;
 mod node_restriction;
+mod owner_references;
 mod persistent_volume_claim_resize;
 mod plugins;
+mod pod_node_selector;
+mod pod_resize_validator;
 pub mod pod_security;
+mod pod_toleration_restriction;
 mod pod_topology_labels;
 mod priority;
 mod resource_quota;
@@ -29,7 +37,7 @@ mod taint_nodes_by_condition;
 mod testing;
 pub mod webhook;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use decapod_api::kinds::{Resource, Version};
 use decapod_api::meta::GroupVersionKind;
@@ -38,7 +46,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::identity::User;
-use crate::registry::{Lookup, Warnings};
+use crate::registry::{Lookup, Registry, Warnings};
 pub use plugins::{Parts, build, known};
 pub use resource_quota::Charge;
 pub use settings::{Settings, SettingsError};
@@ -147,6 +155,9 @@ pub trait Plugin: Send + Sync {
         Ok(Vec::new())
     }
 }
+
+/// The registry that asks the plugins, once it is there.
+pub type RegistryOnceThere = Arc<OnceLock<Weak<Registry>>>;
 
 /// The plugins, in order.
 #[derive(Default)]

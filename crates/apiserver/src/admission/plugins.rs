@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use decapod_api::Cause;
+use serde::de::DeserializeOwned;
 
 use super::settings::{Settings, SettingsError, Told, versioned};
 use super::webhook::{Caller, Phase, Webhooks};
-use super::{Admission, Plugin, pod_security, signers};
+use super::{
+    Admission, Plugin, RegistryOnceThere, event_rate_limit, image_policy_webhook, pod_security, signers,
+};
 use super::{
     always::{AlwaysAdmit, AlwaysDeny},
     always_pull_images::AlwaysPullImages,
@@ -16,14 +19,21 @@ use super::{
     default_class,
     default_toleration_seconds::DefaultTolerationSeconds,
     deny_service_external_ips::DenyServiceExternalIps,
+    event_rate_limit::EventRateLimit,
     extended_resource_toleration::ExtendedResourceToleration,
+    image_policy_webhook::ImagePolicyWebhook,
     limit_pod_hard_anti_affinity_topology::LimitPodHardAntiAffinityTopology,
     limit_ranger::LimitRanger,
+    namespace_auto_provision::NamespaceAutoProvision,
     namespace_exists::NamespaceExists,
     namespace_lifecycle::NamespaceLifecycle,
     node_restriction::NodeRestriction,
+    owner_references::OwnerReferencesPermissionEnforcement,
     persistent_volume_claim_resize::PersistentVolumeClaimResize,
+    pod_node_selector::PodNodeSelector,
+    pod_resize_validator::PodResizeValidator,
     pod_security::PodSecurity,
+    pod_toleration_restriction::PodTolerationRestriction,
     pod_topology_labels::PodTopologyLabels,
     priority::Priority,
     resource_quota::ResourceQuota,
@@ -41,6 +51,8 @@ pub struct Parts {
     pub caller: Arc<Caller>,
     /// Decides who may what.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Where plugins write.
+    pub registry: RegistryOnceThere,
 }
 
 struct Row {
@@ -68,7 +80,7 @@ use State::{Dormant, Missing, Off, On};
 
 const PLUGINS: [Row; 41] = [
     row("AlwaysAdmit", Off, |_, _| boxed(AlwaysAdmit)),
-    none("NamespaceAutoProvision", Missing),
+    row("NamespaceAutoProvision", Off, |parts, _| boxed(NamespaceAutoProvision::new(parts.registry.clone()))),
     row("NamespaceLifecycle", On, |_, _| boxed(NamespaceLifecycle)),
     row("NamespaceExists", Off, |_, _| boxed(NamespaceExists)),
     row("LimitPodHardAntiAffinityTopology", Off, |_, _| boxed(LimitPodHardAntiAffinityTopology)),
@@ -77,18 +89,20 @@ const PLUGINS: [Row; 41] = [
     row("NodeRestriction", On, |_, _| boxed(NodeRestriction)),
     row("TaintNodesByCondition", On, |_, _| boxed(TaintNodesByCondition)),
     row("AlwaysPullImages", Off, |_, _| boxed(AlwaysPullImages)),
-    none("ImagePolicyWebhook", Missing),
+    row("ImagePolicyWebhook", Off, image_policy),
     row("PodSecurity", On, |_, told| pod_security(told)),
-    none("PodNodeSelector", Missing),
+    row("PodNodeSelector", Off, |_, told| boxed(unversioned::<PodNodeSelector>(told)?)),
     row("Priority", On, |_, _| boxed(Priority)),
     row("DefaultTolerationSeconds", On, |_, _| boxed(DefaultTolerationSeconds)),
-    none("PodTolerationRestriction", Missing),
-    none("EventRateLimit", Missing),
+    row("PodTolerationRestriction", Off, |_, told| pod_toleration_restriction(told)),
+    row("EventRateLimit", Off, |_, told| event_rate_limit(told)),
     row("ExtendedResourceToleration", Off, |_, _| boxed(ExtendedResourceToleration)),
     row("DefaultStorageClass", On, |_, _| boxed(default_class::STORAGE)),
     row("StorageObjectInUseProtection", On, |_, _| boxed(StorageObjectInUseProtection)),
     none("PodGroupProtection", Dormant),
-    none("OwnerReferencesPermissionEnforcement", Missing),
+    row("OwnerReferencesPermissionEnforcement", Off, |parts, _| {
+        boxed(OwnerReferencesPermissionEnforcement::new(parts.authorizer.clone()))
+    }),
     row("PersistentVolumeClaimResize", On, |_, _| boxed(PersistentVolumeClaimResize)),
     row("RuntimeClass", On, |_, _| boxed(RuntimeClass)),
     row("CertificateApproval", On, |parts, _| signers(parts, &signers::APPROVAL)),
@@ -101,7 +115,7 @@ const PLUGINS: [Row; 41] = [
     none("PodGroupWorkloadExists", Dormant),
     none("NodeDeclaredFeatureValidator", Missing),
     none("JobValidation", Dormant),
-    none("PodResizeValidator", Missing),
+    row("PodResizeValidator", On, |_, _| boxed(PodResizeValidator)),
     none("MutatingAdmissionPolicy", Missing),
     row("MutatingAdmissionWebhook", On, |parts, told| webhooks(parts, told, Phase::Mutating)),
     none("ValidatingAdmissionPolicy", Missing),
@@ -186,6 +200,38 @@ fn pod_security(told: Option<serde_json::Value>) -> Result<Box<dyn Plugin>, Stri
     let versions = versions.each_ref().map(String::as_str);
     let file: pod_security::File = versioned(told, "PodSecurityConfiguration", &versions)?;
     boxed(PodSecurity::new(pod_security::Configuration::try_from(file).map_err(|causes| faults(&causes))?))
+}
+
+/// Reads settings that bear no version. Without any it is as if they were empty.
+fn unversioned<T: DeserializeOwned + Default>(told: Option<serde_json::Value>) -> Result<T, String> {
+    told.map_or(Ok(T::default()), |told| serde_json::from_value(told).map_err(|error| error.to_string()))
+}
+
+fn image_policy(parts: &Parts, told: Option<serde_json::Value>) -> Result<Box<dyn Plugin>, String> {
+    let told = told.ok_or("no config specified")?;
+    let file: image_policy_webhook::File = unversioned(Some(told))?;
+    boxed(ImagePolicyWebhook::new(file, parts.caller.clone())?)
+}
+
+fn pod_toleration_restriction(told: Option<serde_json::Value>) -> Result<Box<dyn Plugin>, String> {
+    const VERSION: &str = "podtolerationrestriction.admission.k8s.io/v1alpha1";
+    let plugin: PodTolerationRestriction = match told {
+        None => PodTolerationRestriction::default(),
+        Some(told) => versioned(told, "Configuration", &[VERSION])?,
+    };
+    match plugin.faults().as_slice() {
+        [] => boxed(plugin),
+        causes => Err(faults(causes)),
+    }
+}
+
+fn event_rate_limit(told: Option<serde_json::Value>) -> Result<Box<dyn Plugin>, String> {
+    const VERSION: &str = "eventratelimit.admission.k8s.io/v1alpha1";
+    let file: event_rate_limit::File = match told {
+        None => event_rate_limit::File::default(),
+        Some(told) => versioned(told, "Configuration", &[VERSION])?,
+    };
+    boxed(EventRateLimit::try_from(file).map_err(|causes| faults(&causes))?)
 }
 
 /// All causes in one line.

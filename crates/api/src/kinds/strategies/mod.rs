@@ -25,11 +25,25 @@ mod scheduling;
 mod storage;
 
 pub(crate) use self::core::pod::qos;
+pub use self::core::pod::qos::class as qos_class;
 pub(crate) use self::core::resource_names;
+pub use self::core::resource_names::is_extended as is_extended_resource;
 
 use std::sync::Arc;
 
 use super::strategy::{Plain, Strategy};
+use crate::{Cause, Value};
+
+/// What is wrong with a list of tolerations that stands in the field `field`.
+pub fn tolerations(field: &str, tolerations: &Value) -> Vec<Cause> {
+    let (mut holder, mut out) = (Value::map(), Vec::new());
+    holder.set_at(&[field], tolerations.clone());
+    self::core::pod_spec::validate::scheduling::tolerations(
+        &rules::Place::root(&holder).field(field),
+        &mut out,
+    );
+    out
+}
 
 /// The strategy of a built-in kind.
 pub fn of(group: &str, kind: &str) -> Arc<dyn Strategy> {

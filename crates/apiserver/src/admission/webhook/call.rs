@@ -1,15 +1,18 @@
 //! One call of a webhook, and what its answer means (upstream's `callAttrMutatingHook` and `callHook`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use decapod_api::codec::{self, FieldValidation};
 use decapod_api::meta::GroupVersionKind;
 use decapod_api::{Status, Value, patch};
 use decapod_sys::Env;
+use http::StatusCode;
 
 use super::configuration::Hook;
 use super::matching::Invocation;
+use super::peer::Peer;
 use super::review::{self, Answer, Objects};
 use crate::admission::Attributes;
 use crate::connect::Dialer;
@@ -50,6 +53,17 @@ impl Caller {
     /// Calls over connections of `dialer`.
     pub fn new(env: Env, dialer: Arc<Dialer>) -> Arc<Caller> {
         Arc::new(Caller { env, dialer })
+    }
+
+    /// Posts `body` to whoever is no webhook of a configuration, and returns what comes back.
+    pub async fn send(
+        &self,
+        peer: &Peer,
+        lookup: &dyn Lookup,
+        timeout: Duration,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), String> {
+        peer.send(&self.env, &self.dialer, lookup, timeout, body).await
     }
 
     /// Lets a webhook refuse.

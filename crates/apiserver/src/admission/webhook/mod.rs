@@ -26,6 +26,7 @@ use super::{Attributes, Plugin, Waiting};
 use crate::registry::Lookup;
 pub use call::Caller;
 pub use conditions::faults;
+pub use peer::{Peer, unexpected};
 
 /// When webhooks are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

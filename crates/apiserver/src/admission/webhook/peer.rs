@@ -5,15 +5,17 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use decapod_api::Value;
+use decapod_api::{Value, value};
+use decapod_client::RemoteConfig;
 use decapod_sys::Env;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -45,6 +47,10 @@ pub struct Peer {
     /// The name that its certificate has to have.
     server_name: String,
     ca_bundle: Vec<u8>,
+    /// Our certificate and its key, in PEM.
+    own: Option<(String, String)>,
+    /// What we say of ourselves besides: a bearer token, or nothing.
+    token: String,
     tls: OnceLock<Result<TlsConnector, String>>,
     idle: Mutex<Vec<Idle>>,
 }
@@ -85,8 +91,48 @@ impl Peer {
             host,
             server_name,
             ca_bundle: ca_bundle.unwrap_or_default(),
+            own: None,
+            token: String::new(),
             tls: OnceLock::new(),
             idle: Mutex::default(),
+        }
+    }
+
+    /// From a kubeconfig, as which other hooks of the API server are set up.
+    pub fn of_config(config: &RemoteConfig) -> Result<Peer, String> {
+        let mut peer = Peer::new(&value!({"url": config.server.as_str()}));
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        };
+        peer.own = match &config.client_files {
+            Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
+            None if config.client_cert_pem.is_empty() => None,
+            None => Some((config.client_cert_pem.clone(), config.client_key_pem.clone())),
+        };
+        peer.token = match &config.token_file {
+            Some(path) => read(path)?.trim().to_owned(),
+            None => config.token.clone(),
+        };
+        if !config.tls_server_name.is_empty() {
+            peer.server_name = config.tls_server_name.clone();
+        }
+        peer.ca_bundle = config.ca_pem.clone().into_bytes();
+        Ok(peer)
+    }
+
+    /// Posts `body` and returns what comes back, as it is. The text of an error is what upstream's client says.
+    pub async fn send(
+        &self,
+        env: &Env,
+        dialer: &Dialer,
+        lookup: &dyn Lookup,
+        timeout: Duration,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let failed = |why: &str| format!("Post \"{}\": {why}", self.url);
+        match tokio::time::timeout(timeout, self.exchange(env, dialer, lookup, "", body)).await {
+            Ok(answer) => answer.map_err(|why| failed(&why)),
+            Err(_) => Err(failed("context deadline exceeded")),
         }
     }
 
@@ -142,7 +188,11 @@ impl Peer {
     }
 
     fn request(&self, query: &str, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
-        Request::post(format!("{}{query}", self.path))
+        let mut request = Request::post(format!("{}{query}", self.path));
+        if !self.token.is_empty() {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", self.token));
+        }
+        request
             .header(HOST, &self.host)
             .header(ACCEPT, "application/json, */*")
             .header(CONTENT_TYPE, "application/json")
@@ -192,7 +242,7 @@ impl Peer {
             }
         }
         let tcp = tcp?;
-        let connector = self.tls.get_or_init(|| trust::connector(&self.ca_bundle)).as_ref()?;
+        let connector = self.tls.get_or_init(|| self.connector()).as_ref()?;
         let name = ServerName::try_from(self.server_name.clone()).map_err(|error| error.to_string())?;
         let stream = connector.connect(name, tcp).await.map_err(|error| trust::explain(&error))?;
         let (sender, connection) =
@@ -203,6 +253,11 @@ impl Peer {
             }
         });
         Ok(sender)
+    }
+
+    fn connector(&self) -> Result<TlsConnector, String> {
+        let own = self.own.as_ref().map(|(certificate, key)| (certificate.as_str(), key.as_str()));
+        trust::connector(&self.ca_bundle, own)
     }
 
     async fn addresses(&self, lookup: &dyn Lookup) -> Result<Vec<SocketAddr>, String> {
@@ -277,7 +332,7 @@ fn explain(error: &hyper::Error) -> String {
 
 /// An answer that is no review, in the words of client-go (k8s.io/apimachinery/pkg/api/errors,
 /// `NewGenericServerResponse`), without the body.
-fn unexpected(status: StatusCode) -> String {
+pub fn unexpected(status: StatusCode) -> String {
     let text = match status.as_u16() {
         400 => "the server rejected our request for an unknown reason",
         401 => "the server has asked for the client to provide credentials",

@@ -6,7 +6,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
@@ -28,8 +28,9 @@ struct Trust {
     bundle: Vec<CertificateDer<'static>>,
 }
 
-/// Connects to whoever `bundle_pem` vouches for; the system's authorities, if it is empty.
-pub fn connector(bundle_pem: &[u8]) -> Result<TlsConnector, String> {
+/// Connects to whoever `bundle_pem` vouches for; the system's authorities, if it is empty. Shows a certificate of our own,
+/// if there is one: both it and its key are PEM.
+pub fn connector(bundle_pem: &[u8], own: Option<(&str, &str)>) -> Result<TlsConnector, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let bundle = match bundle_pem {
         [] => system_bundle(),
@@ -44,8 +45,16 @@ pub fn connector(bundle_pem: &[u8]) -> Result<TlsConnector, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trust { chain, bundle }))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(Trust { chain, bundle }));
+    let config = match own {
+        None => config.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+            let chain = chain.map_err(|error| error.to_string())?;
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| error.to_string())?;
+            config.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?
+        }
+    };
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

@@ -37,6 +37,7 @@ impl Pond {
             node_ports: 30000..=32767,
             cluster_domain: "cluster.local".to_owned(),
             advertise: Ipv4Addr::LOCALHOST,
+            admission: crate::admission::Settings::default(),
         };
         let store = Store::open(StoreConfig::new(Place::Disk(disk.clone())), &env).await.expect("store");
         let pki = Arc::new(Pki::simulated(&env).expect("keys"));
