@@ -3,26 +3,8 @@
 # says beside ours.
 . "$(dirname "$0")/lib.sh"
 
-UPSTREAM="$ROOT/conformance/upstream"
-cleanup() { "$UPSTREAM/stop-apiserver.sh" "$WORK/theirs" >/dev/null 2>&1 || true; }
-check "upstream's API server" "$UPSTREAM/run-apiserver.sh" "$WORK/theirs" 16541
-start_apiserver "$WORK/ours" 16551
-ours() { timeout 20 "$KUBECTL" --kubeconfig "$WORK/ours/admin.kubeconfig" "$@"; }
-theirs() { timeout 20 "$KUBECTL" --kubeconfig "$WORK/theirs/admin.kubeconfig" "$@"; }
-
-# both NAME COMMAND...: kubectl says the same of both, but for ages and what is random.
-both() {
-  local name=$1 side asked=()
-  shift
-  for side in ours theirs; do
-    { "$side" "$@" 2>&1 || true; } | sed -E 's/[0-9]+s$/AGE/; s/[0-9-]+T[0-9:]+Z/TIME/g; s/"(uid|resourceVersion)":"[^"]*"/\1/g; s/Invalid value: [[{].*[]}]:/Invalid value:/' >"$WORK/$side.out" &
-    asked+=($!)
-  done
-  wait "${asked[@]}"
-  diff -u "$WORK/theirs.out" "$WORK/ours.out" >&2 || fail "$name differs (- theirs, + ours)"
-  [ -s "$WORK/ours.out" ] || fail "$name: nothing to compare"
-  PASSED=$((PASSED + 1))
-}
+PORT=16541
+. "$(dirname "$0")/both.sh"
 
 cat >"$WORK/crd.yaml" <<'YAML'
 apiVersion: apiextensions.k8s.io/v1

@@ -67,6 +67,7 @@ stage "admission plugins" tests/admission.sh
 stage "admission webhooks" tests/webhooks.sh
 stage "kubectl beside upstream's API server" tests/kubectl-beside.sh
 stage "custom resources beside upstream's" tests/custom-resources.sh
+stage "conversion webhooks beside upstream's" tests/conversion-webhooks.sh
 stage "our parts in the place of upstream's" tests/swap.sh
 stage "our node on upstream's API server" tests/swap-node.sh
 stage "crash: kill -9 of the API server" tests/crash.sh

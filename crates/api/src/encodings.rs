@@ -59,6 +59,11 @@ impl Encodings {
         Encodings(Arc::new(Kept { budget_bytes, queue: Mutex::default() }))
     }
 
+    /// The encoding `form` of `object`, if it is kept.
+    pub fn get(&self, object: &Object, form: Form) -> Option<Bytes> {
+        object.slot().get(form)
+    }
+
     /// The encoding `form` of `object`: the one that is kept, or what `make` makes, which is kept then.
     pub fn of(&self, object: &Object, form: Form, make: impl FnOnce() -> Bytes) -> Bytes {
         object.slot().get(form).unwrap_or_else(|| self.keep(object, form, make()))

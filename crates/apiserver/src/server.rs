@@ -136,7 +136,7 @@ impl Server {
         let once_there = admission::RegistryOnceThere::default();
         let parts = admission::Parts { caller, authorizer: authorizer.clone(), registry: once_there.clone() };
         let plugins = admission::build(&config.admission, &parts)?;
-        let registry = Registry::new(env.clone(), store, plugins, special);
+        let registry = Registry::new(env.clone(), store, plugins, special, dialer.clone());
         once_there.get_or_init(|| Arc::downgrade(&registry));
         let metrics = Metrics::default();
         let server = Arc::new(Server {

@@ -14,6 +14,13 @@ use crate::value::Value;
 pub struct Definition {
     /// The version that is stored, be it served or not.
     pub stored: Arc<Custom>,
+    /// All versions, also those that are not served.
+    pub versions: Vec<Arc<Custom>>,
+    /// The version of stored objects that do not say theirs: the one that was stored first of those that may be left.
+    pub unsaid: String,
+    /// The webhook that turns objects from one version into another, a `WebhookConversion`; without one, versions differ
+    /// in their names alone.
+    pub webhook: Option<Value>,
     /// The kind of lists.
     pub list_kind: Text,
     /// Whether the definition is going: nothing new is made. It may begin to while the row is served.
@@ -53,6 +60,8 @@ pub fn resource(definition: &Value) -> Result<Resource, SchemaError> {
         .map(|(custom, written)| version(custom, written, &group, &kind))
         .collect();
     served.sort_by(|a, b| by_priority(&a.name, &b.name));
+    let unsaid = first_stored(definition).unwrap_or(&stored.name).to_owned();
+    let converts = spec.str_at(&["conversion", "strategy"]) == Some("Webhook");
     let stored_kind = GroupVersionKind::new(group.clone(), stored.name.clone(), kind.clone());
     Ok(Resource {
         storage: Storage::SharedWith(format!("/registry/{group}/{plural}/").into(), stored_kind),
@@ -66,6 +75,9 @@ pub fn resource(definition: &Value) -> Result<Resource, SchemaError> {
         strategy: Arc::new(CustomResource),
         custom: Some(Arc::new(Definition {
             stored,
+            versions: customs.iter().map(|(custom, _)| custom.clone()).collect(),
+            unsaid,
+            webhook: spec.at(&["conversion", "webhook"]).filter(|_| converts).cloned(),
             list_kind: name("listKind"),
             terminating: AtomicBool::new(is_true(definition, "Terminating")),
         })),
@@ -75,12 +87,26 @@ pub fn resource(definition: &Value) -> Result<Resource, SchemaError> {
     })
 }
 
+/// The first version that objects may be stored in.
+pub fn first_stored(definition: &Value) -> Option<&str> {
+    definition.list_at(&["status", "storedVersions"]).first()?.as_str()
+}
+
 /// The row of a definition with all its versions, also those that are not served.
 pub fn whole(definition: &Value) -> Result<Resource, SchemaError> {
     let mut all = definition.clone();
     let versions = all.entry_at(&["spec", "versions"]).ensure_list();
     versions.iter_mut().for_each(|version| version.set_at(&["served"], true));
     resource(&all)
+}
+
+// === impl Definition ===
+
+impl Definition {
+    /// The version of this name.
+    pub fn version(&self, name: &str) -> Option<&Arc<Custom>> {
+        self.versions.iter().find(|custom| custom.name == name)
+    }
 }
 
 fn version(custom: &Arc<Custom>, written: &Value, group: &Text, kind: &Text) -> Version {

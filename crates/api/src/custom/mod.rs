@@ -18,7 +18,7 @@ mod types;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use definition::{Definition, resource, whole};
+pub use definition::{Definition, first_stored, resource, whole};
 pub use pattern::Pattern;
 pub use priority::by_priority;
 pub use schema::{Additional, Kind, Structural};

@@ -88,7 +88,7 @@ pub(crate) fn go_float(float: f64) -> String {
 }
 
 /// What Go calls the type of a value in a tree.
-pub(crate) fn go_type(value: &Value) -> &'static str {
+pub fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "%!s(<nil>)",
         Value::Bool(_) => "bool",

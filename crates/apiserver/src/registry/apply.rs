@@ -73,14 +73,14 @@ impl Registry {
         let expect = Preconditions::default();
         for _ in 0..RETRIES_MAX {
             if target.subresource.is_empty() && self.store.get(&target.key()).is_none() {
-                let draft = self.applied(target, options, None, config)?;
+                let draft = self.applied(context, target, options, None, config)?;
                 match self.create_applied(context, target, options, draft).await {
                     Err(status) if status.is_already_exists() => continue,
                     result => return result,
                 }
             }
             let changed = self.change(context, target, options, &expect, |current| {
-                let draft = self.applied(target, options, Some(current), config)?;
+                let draft = self.applied(context, target, options, Some(current), config)?;
                 super::patch::pinned(target, current, &draft)?;
                 Ok(Edit::Settled(draft))
             });
@@ -100,6 +100,7 @@ impl Registry {
     /// What `live` becomes, with defaults, in the client's version.
     fn applied(
         &self,
+        context: &Context,
         target: &Target,
         options: &Options,
         live: Option<&Value>,
@@ -107,7 +108,7 @@ impl Registry {
     ) -> Result<Value, Status> {
         let manager = &options.field_manager;
         let applied =
-            self.with_fields(target, |fields| fields.apply(live, config, manager, options.force))?;
+            self.with_fields(context, target, |fields| fields.apply(live, config, manager, options.force))?;
         let mut draft = applied?;
         let map = draft.ensure_map();
         map.remove("apiVersion");

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use super::fields::Conversions;
 use crate::identity::User;
 
 /// Who asks, and what they will be told beside the answer.
@@ -15,6 +16,8 @@ pub struct Context {
     pub user_agent: String,
     /// What they will be told.
     pub warnings: Warnings,
+    /// What a webhook has converted so that managed fields can be compared.
+    pub(super) conversions: Conversions,
     created: AtomicBool,
 }
 
@@ -66,6 +69,7 @@ impl Context {
             user,
             user_agent: user_agent.into(),
             warnings: Warnings::default(),
+            conversions: Conversions::default(),
             created: AtomicBool::default(),
         }
     }

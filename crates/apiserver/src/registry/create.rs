@@ -96,29 +96,29 @@ impl Registry {
         let name = draft.str_at(&["metadata", "name"]).unwrap_or_default().to_owned();
         attributes.object = draft;
         attributes.name = &name;
-        attributes.kind = resource.stored_kind();
+        attributes.kind = target.working_kind();
         self.admission.validate(&attributes, self).await?;
 
         let place = Target { name: name.clone(), ..target.clone() };
-        let encoded = self.encode(resource, &attributes.object)?;
+        let encoded = self.stored(target, &attributes.object).await?;
         if options.dry_run {
             self.charge(&attributes)?;
             if self.store.get(&place.key()).is_some() {
                 return Err(Status::already_exists(&resource.group_resource(), &name));
             }
-            return self.in_version(&place, Object::new(encoded.bytes, 0));
+            return self.in_version(&place, Object::new(encoded.bytes, 0)).await;
         }
         let write = Write::Put { key: place.key().into(), value: encoded, expect: Expect::Absent };
         match self.commit_created(&place, write, &attributes).await {
             Ok(object) => {
                 reservation.keep();
-                self.in_version(&place, object)
+                self.in_version(&place, object).await
             }
             Err(status) => Err(status),
         }
     }
 
-    /// What is made of `draft`, in the stored version, once the registry and the kind have had their say.
+    /// What is made of `draft`, in the version in which it is worked on, once the registry and the kind have had their say.
     fn settle_new(
         &self,
         context: &Context,
@@ -128,7 +128,7 @@ impl Registry {
         let resource = &target.resource;
         reset_status(&mut draft, target);
         meta::begin(&mut draft, resource, &self.env);
-        self.to_stored(target, &mut draft)?;
+        self.to_working(target, &mut draft)?;
         resource.strategy.prepare(&mut draft, None, strategy::Verb::Create);
         self.stamp(context, resource, &mut draft, None, strategy::Verb::Create)?;
         let named = draft.str_at(&["metadata", "name"]).unwrap_or_default();

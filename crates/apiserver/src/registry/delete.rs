@@ -45,7 +45,7 @@ impl Registry {
                 Reply::Status(Status::deleted(&target.resource.group_resource(), &target.name, &object.uid()))
             }
             Changed::Removed(object) | Changed::Kept(object) => {
-                Reply::Object(self.in_version(target, object)?)
+                Reply::Object(self.in_version(target, object).await?)
             }
         })
     }
@@ -66,7 +66,7 @@ impl Registry {
         for item in &mut list.items {
             match self.end(context, &target.at(item), &options).await {
                 Ok(Changed::Kept(object) | Changed::Removed(object)) => {
-                    *item = self.in_version(target, object)?
+                    *item = self.in_version(target, object).await?
                 }
                 Err(status) if status.is_not_found() => {}
                 Err(status) => return Err(status),
@@ -121,7 +121,7 @@ impl Registry {
             old: Some(&current.draft),
             user: &context.user,
             dry_run: !options.dry_run.is_empty(),
-            kind: target.resource.stored_kind(),
+            kind: target.working_kind(),
             options: &|| options.to_value(),
             warnings: &context.warnings,
             rounds: Rounds::default(),

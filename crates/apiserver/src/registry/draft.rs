@@ -85,30 +85,56 @@ impl Registry {
         fill_in(&target.resource, target.kind(), draft);
     }
 
-    /// The stored object as a draft, in the stored version.
-    pub(crate) fn draft_of(&self, target: &Target, object: &Object) -> Result<Value, Status> {
-        let draft = canonical(object, target.resource.stored_kind())?;
-        Ok(custom::as_stored(&target.resource, draft))
+    /// The stored object as a draft of [`Target::working_kind`].
+    pub(crate) async fn draft_of(&self, target: &Target, object: &Object) -> Result<Value, Status> {
+        match &target.resource.custom {
+            None => canonical(object, target.resource.stored_kind()),
+            Some(_) => self.custom_draft(target, object).await,
+        }
     }
 
-    /// Turns a draft from the client's version into the stored one.
-    pub(crate) fn to_stored(&self, target: &Target, draft: &mut Value) -> Result<(), Status> {
-        convert(&target.resource, draft, target.kind(), target.resource.stored_kind())
+    /// Turns a draft from the client's version into the one in which it is worked on.
+    pub(crate) fn to_working(&self, target: &Target, draft: &mut Value) -> Result<(), Status> {
+        convert(&target.resource, draft, target.kind(), target.working_kind())
     }
 
-    /// Turns a draft from the stored version into the client's.
+    /// Turns a draft from the version in which it is worked on into the client's.
     pub(crate) fn to_client(&self, target: &Target, draft: &mut Value) -> Result<(), Status> {
-        convert(&target.resource, draft, target.resource.stored_kind(), target.kind())
+        convert(&target.resource, draft, target.working_kind(), target.kind())
     }
 
-    /// The canonical encoding of a draft in the stored version.
+    /// What is stored of a draft of [`Target::working_kind`].
+    pub(crate) async fn stored(&self, target: &Target, draft: &Value) -> Result<Encoded, Status> {
+        match &target.resource.custom {
+            None => self.encode(&target.resource, draft),
+            Some(definition) => self.custom_stored(definition, target, draft).await,
+        }
+    }
+
+    /// The canonical encoding of a draft of a built-in kind in the stored version.
     pub(crate) fn encode(&self, resource: &Resource, draft: &Value) -> Result<Encoded, Status> {
         Ok(codec::json::encode(draft, schema_of(resource.stored_kind())?))
     }
 
     /// The object in the version that the client speaks.
-    pub(crate) fn in_version(&self, target: &Target, object: Object) -> Result<Object, Status> {
-        in_version(target, object)
+    pub(crate) async fn in_version(&self, target: &Target, object: Object) -> Result<Object, Status> {
+        let objects = self.all_in_version(target, vec![object]).await?;
+        objects.into_iter().next().ok_or_else(|| Status::internal("nothing was converted"))
+    }
+
+    /// The objects in the version that the client speaks.
+    pub(crate) async fn all_in_version(
+        &self,
+        target: &Target,
+        objects: Vec<Object>,
+    ) -> Result<Vec<Object>, Status> {
+        if target.resource.custom.is_some() {
+            return self.custom_in_version(target, objects).await;
+        }
+        if target.resource.stored_kind() == target.kind() {
+            return Ok(objects);
+        }
+        objects.into_iter().map(|object| in_version(target, object)).collect()
     }
 }
 
@@ -123,23 +149,17 @@ pub(crate) fn fill_in(resource: &Resource, kind: &GroupVersionKind, draft: &mut 
     }
 }
 
-/// The object in the version that the client of `target` speaks.
-pub(super) fn in_version(target: &Target, object: Object) -> Result<Object, Status> {
-    if let (Some(definition), Some(custom)) = (&target.resource.custom, target.custom()) {
-        return custom::in_version(definition, custom, object);
-    }
+/// An object of a built-in kind in the version that the client of `target` speaks.
+fn in_version(target: &Target, object: Object) -> Result<Object, Status> {
     let stored = target.resource.stored_kind();
-    if stored == target.kind() {
-        return Ok(object);
-    }
     let mut draft = canonical(&object, stored)?;
     convert(&target.resource, &mut draft, stored, target.kind())?;
     let encoded = codec::json::encode(&draft, schema_of(target.kind())?);
     Ok(Object::new(encoded.at(object.revision()), object.revision()))
 }
 
-/// Turns a draft of `resource` from one version into another.
-pub(crate) fn convert(
+/// Turns a draft of a built-in resource from one version into another.
+pub(super) fn convert(
     resource: &Resource,
     draft: &mut Value,
     from: &GroupVersionKind,
@@ -148,7 +168,6 @@ pub(crate) fn convert(
     if from == to {
         return Ok(());
     }
-    custom::conform(resource, to, draft);
     let (from, to) = (from.api_version(), to.api_version());
     if resource.strategy.convert(draft, &from, &to) {
         return Ok(());

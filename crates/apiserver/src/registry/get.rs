@@ -14,6 +14,6 @@ impl Registry {
             self.store.fresh(asked).await.map_err(list::read_failed)?;
         }
         let object = self.store.get(&target.key()).ok_or_else(|| target.not_found())?;
-        self.in_version(target, object)
+        self.in_version(target, object).await
     }
 }

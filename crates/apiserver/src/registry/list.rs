@@ -7,6 +7,7 @@ use decapod_api::{Cause, Object, Revision, Status, codec};
 use decapod_client::{List, Options};
 use decapod_store::{At, Key, ReadError, Snapshot};
 
+use super::custom::selects_late;
 use super::{Registry, Target};
 
 /// What a list or watch selects.
@@ -48,7 +49,18 @@ impl Registry {
             limit: usize::try_from(options.limit).unwrap_or(usize::MAX),
             last: None,
         };
+        let late = selects_late(&target.resource) && !selection.is_everything();
         let more = match &start {
+            _ if late => {
+                let after = |key: &Key| start.as_deref().is_none_or(|start| &**key > start);
+                let (keys, objects): (Vec<&Key>, _) = snapshot
+                    .iter()
+                    .filter(|(key, _)| after(key))
+                    .map(|(key, object)| (key, object.clone()))
+                    .unzip();
+                let objects = self.all_in_version(target, objects).await?;
+                page.fill(keys.into_iter().zip(&objects), &selection)
+            }
             None => page.fill(snapshot.iter(), &selection),
             Some(start) => page.fill(snapshot.after(start), &selection),
         };
@@ -61,8 +73,10 @@ impl Registry {
             }
             _ => (String::new(), None),
         };
-        let items =
-            page.items.into_iter().map(|object| self.in_version(target, object)).collect::<Result<_, _>>()?;
+        let items = match late {
+            true => page.items,
+            false => self.all_in_version(target, page.items).await?,
+        };
         Ok(List { items, revision, continue_token, remaining })
     }
 
@@ -84,8 +98,10 @@ impl Registry {
         }
         let revision = self.store.revision();
         let object = self.store.get(&target.resource.key(&target.namespace, name));
-        let items = object.into_iter().filter(|object| selection.matches(object));
-        let items = items.map(|object| self.in_version(target, object)).collect::<Result<_, _>>()?;
+        let late = selects_late(&target.resource);
+        let objects = object.into_iter().filter(|object| late || selection.matches(object)).collect();
+        let mut items = self.all_in_version(target, objects).await?;
+        items.retain(|object| !late || selection.matches(object));
         Ok(Some(List { items, revision, ..List::default() }))
     }
 

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use decapod_api::kinds::Resource;
-use decapod_api::{Object, Value};
+use decapod_api::meta::GroupVersionKind;
+use decapod_api::{Object, Status, Value};
 use decapod_store::At;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::Registry;
 
@@ -20,6 +22,18 @@ pub trait Lookup: Send + Sync {
     /// The rows of everything that is served.
     fn rows(&self) -> Arc<Vec<Arc<Resource>>> {
         Arc::default()
+    }
+
+    /// A draft of `resource` from one version in another.
+    fn converted<'a>(
+        &'a self,
+        resource: &'a Resource,
+        mut draft: Value,
+        from: &'a GroupVersionKind,
+        to: &'a GroupVersionKind,
+    ) -> BoxFuture<'a, Result<Value, Status>> {
+        let converted = super::draft::convert(resource, &mut draft, from, to).map(|()| draft);
+        Box::pin(std::future::ready(converted))
     }
 
     /// One object as a draft.
@@ -38,6 +52,21 @@ pub trait Lookup: Send + Sync {
 impl Lookup for Registry {
     fn rows(&self) -> Arc<Vec<Arc<Resource>>> {
         self.kinds.all()
+    }
+
+    fn converted<'a>(
+        &'a self,
+        resource: &'a Resource,
+        mut draft: Value,
+        from: &'a GroupVersionKind,
+        to: &'a GroupVersionKind,
+    ) -> BoxFuture<'a, Result<Value, Status>> {
+        Box::pin(async move {
+            if resource.custom.is_some() && from != to {
+                return self.custom_converted(resource, draft, from, to).await;
+            }
+            super::draft::convert(resource, &mut draft, from, to).map(|()| draft)
+        })
     }
 
     fn object(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Object> {

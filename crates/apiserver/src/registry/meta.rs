@@ -168,7 +168,7 @@ fn finalizers(draft: &Value, only_known: bool) -> Vec<Cause> {
     causes
 }
 
-fn labels(labels: Option<&Value>, path: &str) -> Vec<Cause> {
+pub(super) fn labels(labels: Option<&Value>, path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (key, value) in labels.and_then(Value::as_map).iter().flat_map(|map| map.iter()) {
         let invalid = |subject: &str, why: &String| Cause::invalid(path, &subject.into(), why);
@@ -179,7 +179,7 @@ fn labels(labels: Option<&Value>, path: &str) -> Vec<Cause> {
     causes
 }
 
-fn annotations(annotations: Option<&Value>) -> Vec<Cause> {
+pub(super) fn annotations(annotations: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut bytes = 0;
     for (key, value) in annotations.and_then(Value::as_map).iter().flat_map(|map| map.iter()) {

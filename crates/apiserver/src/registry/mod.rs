@@ -6,6 +6,7 @@
 mod apply;
 mod charges;
 mod context;
+mod conversion;
 mod create;
 pub(crate) mod custom;
 pub(crate) mod definitions;
@@ -25,14 +26,15 @@ mod target;
 mod update;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use decapod_api::{Object, Status};
+use decapod_api::{Encodings, Object, Status};
 use decapod_client::{Reply, Request, Verb};
 use decapod_store::{CommitError, Committed, Store, Txn, Write};
 use decapod_sys::Env;
 
 use crate::admission::{Admission, Attributes};
+use crate::connect::Dialer;
 pub use context::{Body, Context, Media, Warnings};
 pub use kinds::{Kinds, Rows};
 pub use lookup::Lookup;
@@ -47,9 +49,17 @@ pub struct Registry {
     pub(crate) kinds: Kinds,
     pub(crate) admission: Admission,
     pub(crate) special: Special,
+    /// Opens connections to those who convert.
+    dialer: Arc<Dialer>,
+    converters: conversion::Converters,
+    /// Custom objects in other versions and forms than they are stored in.
+    versions: Encodings,
     turns: charges::Turns,
+    this: Weak<Registry>,
 }
 
+/// How much of custom objects is kept in other versions than they are stored in.
+const VERSIONS_BYTES_MAX: usize = 16 << 20;
 /// How often an update is tried again when another write came first, where the client does not pin a revision.
 const RETRIES_MAX: usize = 32;
 
@@ -57,14 +67,24 @@ const RETRIES_MAX: usize = 32;
 
 impl Registry {
     /// A registry of the built-in kinds.
-    pub fn new(env: Env, store: Store, admission: Admission, special: Special) -> Arc<Registry> {
-        Arc::new(Registry {
+    pub fn new(
+        env: Env,
+        store: Store,
+        admission: Admission,
+        special: Special,
+        dialer: Arc<Dialer>,
+    ) -> Arc<Registry> {
+        Arc::new_cyclic(|this| Registry {
             env,
             store,
             kinds: Kinds::built_in(),
             admission,
             special,
+            dialer,
+            converters: Default::default(),
+            versions: Encodings::new(VERSIONS_BYTES_MAX),
             turns: Default::default(),
+            this: this.clone(),
         })
     }
 

@@ -36,6 +36,15 @@ impl Target {
         &self.version().kind
     }
 
+    /// The kind in the version in which objects are worked on: the stored one, but of custom resources the client's, for
+    /// only that one's schema knows what they are held against.
+    pub fn working_kind(&self) -> &GroupVersionKind {
+        match self.custom() {
+            Some(_) => self.kind(),
+            None => self.resource.stored_kind(),
+        }
+    }
+
     /// What objects of that version look like, if they are custom.
     pub fn custom(&self) -> Option<&Arc<Custom>> {
         self.version().custom.as_ref()

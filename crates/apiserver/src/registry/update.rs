@@ -24,7 +24,7 @@ pub(crate) struct Preconditions {
 
 /// What a change makes of the object it finds.
 pub(crate) enum Outcome {
-    /// This, in the stored version.
+    /// This, in the version in which it is worked on.
     Put(Value),
     /// This, and what it takes of quotas.
     Charged(Value, Vec<Charge>),
@@ -45,7 +45,7 @@ pub(crate) enum Edit {
 /// An object as a change finds it.
 pub(crate) struct Current {
     pub object: Object,
-    /// Decoded, in the stored version.
+    /// Decoded, in the version in which it is worked on.
     pub draft: Value,
 }
 
@@ -125,20 +125,21 @@ impl Registry {
             .guaranteed_update_waiting(target, expect, options.dry_run, |current| async move {
                 let mut seen = current.draft.clone();
                 self.to_client(target, &mut seen)?;
-                let mut new = match edit(&seen)? {
-                    Edit::Settled(new) => new,
+                let reckon = || match edit(&seen)? {
+                    Edit::Settled(new) => Ok(new),
                     Edit::Update(mut new) => {
                         self.track_fields(context, target, options, Some(&seen), &mut new);
-                        new
+                        Ok(new)
                     }
                 };
+                let mut new = self.with_conversions(context, target, reckon).await?;
                 self.mutate(context, target, options, &seen, &mut new).await?;
-                self.to_stored(target, &mut new)?;
+                self.to_working(target, &mut new)?;
                 self.settle(context, target, options, &current.draft, new).await
             })
             .await?;
         match changed {
-            Changed::Kept(object) | Changed::Removed(object) => self.in_version(target, object),
+            Changed::Kept(object) | Changed::Removed(object) => self.in_version(target, object).await,
         }
     }
 
@@ -168,7 +169,7 @@ impl Registry {
         Ok(())
     }
 
-    /// What becomes of `new`, in the stored version, once the registry, the kind and admission have had their say.
+    /// What becomes of `new`, in the version in which it is worked on, once the registry, the kind and admission have had their say.
     async fn settle(
         &self,
         context: &Context,
@@ -212,7 +213,7 @@ impl Registry {
             return Err(Status::invalid(&resource.group, &resource.kind, &target.name, causes));
         }
         let make = || super::options::write("UpdateOptions", options);
-        let mut attributes = attributes(context, target, &make, old, resource.stored_kind(), new);
+        let mut attributes = attributes(context, target, &make, old, target.working_kind(), new);
         attributes.dry_run = options.dry_run;
         match scale_kind(target) {
             None => self.admission.validate(&attributes, self).await?,
@@ -279,7 +280,7 @@ impl Registry {
         for _ in 0..RETRIES_MAX {
             let object = found.ok_or_else(|| target.not_found())?;
             expect.check(target, &object)?;
-            let current = Arc::new(Current { draft: self.draft_of(target, &object)?, object });
+            let current = Arc::new(Current { draft: self.draft_of(target, &object).await?, object });
             let mut charges = Vec::new();
             let outcome = match change(current.clone()).await? {
                 Outcome::Charged(draft, taken) => {
@@ -292,7 +293,7 @@ impl Registry {
                 Outcome::Keep => return Ok(Changed::Kept(current.object.clone())),
                 Outcome::Put(mut draft) | Outcome::Charged(mut draft, _) => {
                     managed::keep_times(&current.draft, &mut draft);
-                    let value = self.encode(&target.resource, &draft)?;
+                    let value = self.stored(target, &draft).await?;
                     if same(&value, &current.object) {
                         return Ok(Changed::Kept(current.object.clone()));
                     }
@@ -309,7 +310,7 @@ impl Registry {
                     }
                 }
                 Outcome::Remove(draft) => {
-                    let last = self.encode(&target.resource, &draft)?;
+                    let last = self.stored(target, &draft).await?;
                     if dry_run {
                         return Ok(Changed::Removed(Object::new(
                             last.at(current.object.revision()),

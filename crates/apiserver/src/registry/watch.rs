@@ -1,6 +1,7 @@
 //! watch: changes from a revision on.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use decapod_api::{Cause, Object, Revision, Status};
 use decapod_client::{Options, Watch, WatchEvent};
@@ -8,6 +9,7 @@ use decapod_store::{At, Change, Cursor, Event};
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, Sleep};
 
+use super::custom::selects_late;
 use super::list::{self, Selection};
 use super::{Registry, Rows, Target};
 
@@ -24,7 +26,10 @@ enum Start {
 
 /// A watch that is being sent.
 struct Sender {
+    registry: Arc<Registry>,
     target: Target,
+    /// Whether objects are shown as they are stored.
+    is_stored: bool,
     selection: Selection,
     cursor: Cursor,
     /// Which resources are served: the watch of a custom one ends when its definition changes or goes.
@@ -57,10 +62,12 @@ impl Registry {
                 let at =
                     list::at(options).map(|at| if matches!(at, At::Exact(_)) { At::Latest } else { at })?;
                 let snapshot = self.store.snapshot(&prefix, at).await.map_err(list::read_failed)?;
-                let mut initial = Vec::new();
-                for (_, object) in snapshot.iter().filter(|(_, object)| selection.matches(object)) {
-                    initial.push(WatchEvent::Added(self.in_version(target, object.clone())?));
-                }
+                let late = selects_late(&target.resource);
+                let chosen = snapshot.iter().filter(|(_, object)| late || selection.matches(object));
+                let chosen = chosen.map(|(_, object)| object.clone()).collect();
+                let mut initial = self.all_in_version(target, chosen).await?;
+                initial.retain(|object| !late || selection.matches(object));
+                let mut initial: Vec<WatchEvent> = initial.into_iter().map(WatchEvent::Added).collect();
                 if marked {
                     initial.push(WatchEvent::Bookmark {
                         revision: snapshot.revision(),
@@ -76,7 +83,17 @@ impl Registry {
         if rows.is_some() && !self.kinds.has(&target.resource) {
             return Err(Status::no_such_path());
         }
-        let sender = Sender { target: target.clone(), selection, cursor, rows, bookmark, told: after };
+        let registry = self.this.upgrade().ok_or_else(|| Status::unavailable("the server is ending"))?;
+        let sender = Sender {
+            registry,
+            is_stored: target.resource.custom.is_none() && target.resource.stored_kind() == target.kind(),
+            target: target.clone(),
+            selection,
+            cursor,
+            rows,
+            bookmark,
+            told: after,
+        };
         let changes = stream::unfold(Some(sender), |sender| async move {
             let mut sender = sender?;
             let (events, go_on) = sender.next().await;
@@ -119,7 +136,7 @@ fn start(options: &Options) -> Result<Start, Status> {
 /// Waits until the row of `target` is served no more; forever for one that stays.
 async fn replaced(rows: &mut Option<decapod_sys::watch::Receiver<Rows>>, target: &Target) {
     let Some(rows) = rows else { return std::future::pending().await };
-    let is_gone = |rows: &Rows| !rows.iter().any(|row| std::sync::Arc::ptr_eq(row, &target.resource));
+    let is_gone = |rows: &Rows| !rows.iter().any(|row| Arc::ptr_eq(row, &target.resource));
     // Nobody to tell any more is the end as well.
     match rows.wait_for(is_gone).await {
         Ok(_) | Err(_) => {}
@@ -162,7 +179,10 @@ impl Sender {
                     false,
                 );
             };
-            let events: Vec<WatchEvent> = events.iter().filter_map(|event| self.select(event)).collect();
+            let events = match self.shown(events).await {
+                Ok(events) => events,
+                Err(status) => return (vec![WatchEvent::Error(status)], false),
+            };
             if !events.is_empty() {
                 return (events, true);
             }
@@ -179,28 +199,54 @@ impl Sender {
         Some(WatchEvent::Bookmark { revision, initial_events_end: false })
     }
 
+    /// The events as this watch sees them, in the version of the client. A resource whose versions differ in more than
+    /// their names is selected from by what the client sees.
+    async fn shown(&self, events: Vec<Arc<Event>>) -> Result<Vec<WatchEvent>, Status> {
+        let late = selects_late(&self.target.resource) && !self.selection.is_everything();
+        let events = if late { self.converted(&events).await? } else { events };
+        let selected = events.iter().filter_map(|event| self.select(event));
+        if late || self.is_stored {
+            return Ok(selected.map(|(show, object)| show(object)).collect());
+        }
+        let (kinds, objects): (Vec<Show>, Vec<Object>) = selected.unzip();
+        let objects = self.registry.all_in_version(&self.target, objects).await?;
+        Ok(kinds.into_iter().zip(objects).map(|(show, object)| show(object)).collect())
+    }
+
+    /// The events with what was and what is in the version of the client.
+    async fn converted(&self, events: &[Arc<Event>]) -> Result<Vec<Arc<Event>>, Status> {
+        let objects = events.iter().flat_map(|event| std::iter::once(&event.object).chain(&event.prev));
+        let objects = objects.cloned().collect();
+        let mut objects = self.registry.all_in_version(&self.target, objects).await?.into_iter();
+        let mut next = || objects.next().ok_or_else(|| Status::internal("fewer objects than events"));
+        let convert = |event: &Arc<Event>| {
+            let (object, prev) = (next()?, event.prev.as_ref().map(|_| next()).transpose()?);
+            Ok(Arc::new(Event { object, prev, ..Event::clone(event) }))
+        };
+        events.iter().map(convert).collect()
+    }
+
     /// The event as this watch sees it: an object that comes into the selection is added, one that leaves it deleted,
     /// with its old body and the new revision.
-    fn select(&self, event: &Event) -> Option<WatchEvent> {
+    fn select(&self, event: &Event) -> Option<(Show, Object)> {
         let before = event.prev.as_ref().is_some_and(|prev| self.selection.matches(prev));
         let after = event.change != Change::Delete && self.selection.matches(&event.object);
-        let shown = |object: &Object| self.target_version(object);
         match (before, after) {
             (false, false) => None,
-            (false, true) => Some(shown(&event.object).map_or_else(WatchEvent::Error, WatchEvent::Added)),
-            (true, true) => Some(shown(&event.object).map_or_else(WatchEvent::Error, WatchEvent::Modified)),
-            (true, false) => Some(self.gone(event).map_or_else(WatchEvent::Error, WatchEvent::Deleted)),
+            (false, true) => Some((WatchEvent::Added, event.object.clone())),
+            (true, true) => Some((WatchEvent::Modified, event.object.clone())),
+            (true, false) => Some((WatchEvent::Deleted, gone(event))),
         }
     }
+}
 
-    fn gone(&self, event: &Event) -> Result<Object, Status> {
-        match (&event.prev, event.change) {
-            (Some(prev), Change::Put { .. }) => self.target_version(&prev.at_revision(event.revision)),
-            _ => self.target_version(&event.object),
-        }
-    }
+/// How an object is shown to have changed.
+type Show = fn(Object) -> WatchEvent;
 
-    fn target_version(&self, object: &Object) -> Result<Object, Status> {
-        super::draft::in_version(&self.target, object.clone())
+/// The last body of an object that leaves a selection.
+fn gone(event: &Event) -> Object {
+    match (&event.prev, event.change) {
+        (Some(prev), Change::Put { .. }) => prev.at_revision(event.revision),
+        _ => event.object.clone(),
     }
 }

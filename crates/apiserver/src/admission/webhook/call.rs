@@ -18,7 +18,7 @@ use crate::admission::Attributes;
 use crate::connect::Dialer;
 use crate::http::respond::typed;
 use crate::registry::custom::conform;
-use crate::registry::draft::{convert, decode_as, fill_in, schema_of};
+use crate::registry::draft::{decode_as, fill_in, schema_of};
 use crate::registry::{Body, Lookup};
 
 /// Calls webhooks.
@@ -75,8 +75,8 @@ impl Caller {
     ) -> Result<(), Failure> {
         check_dry_run(&invocation.hook, attributes)?;
         let objects = Objects {
-            new: shown(attributes, &attributes.object, &invocation.kind)?,
-            old: old(attributes, &invocation.kind)?,
+            new: shown(attributes, lookup, &attributes.object, &invocation.kind).await?,
+            old: old(attributes, lookup, &invocation.kind).await?,
         };
         let answer = self.ask(invocation, attributes, lookup, objects).await?;
         if answer.patch.is_some() {
@@ -97,8 +97,8 @@ impl Caller {
     ) -> Result<Verdict, Failure> {
         let (hook, kind) = (&invocation.hook, &invocation.kind);
         check_dry_run(hook, attributes)?;
-        let new = shown(attributes, &attributes.object, kind)?;
-        let objects = Objects { new: new.clone(), old: old(attributes, kind)? };
+        let new = shown(attributes, lookup, &attributes.object, kind).await?;
+        let objects = Objects { new: new.clone(), old: old(attributes, lookup, kind).await? };
         let mut answer = self.ask(invocation, attributes, lookup, objects).await?;
         let patch = answer.take_patch()?;
         answer.verdict(&hook.name)?;
@@ -116,7 +116,7 @@ impl Caller {
             );
             return Err(Failure::refused(Status::internal(why)));
         };
-        patched(attributes, kind, &new, &patch).map_err(|status| {
+        patched(attributes, lookup, kind, &new, &patch).await.map_err(|status| {
             Failure::refused(match status.code {
                 500 => status,
                 _ => Status::internal(status.message),
@@ -176,12 +176,24 @@ fn invalid(why: &str) -> Failure {
     Failure::Calling(format!("received invalid webhook response: {why}"))
 }
 
-fn old(attributes: &Attributes, kind: &GroupVersionKind) -> Result<Option<Bytes>, Failure> {
-    attributes.old.map_or(Ok(None), |old| shown(attributes, old, kind))
+async fn old(
+    attributes: &Attributes<'_>,
+    lookup: &dyn Lookup,
+    kind: &GroupVersionKind,
+) -> Result<Option<Bytes>, Failure> {
+    match attributes.old {
+        Some(old) => shown(attributes, lookup, old, kind).await,
+        None => Ok(None),
+    }
 }
 
 /// The object as a webhook sees it: JSON of `kind`. `None` if there is none.
-fn shown(attributes: &Attributes, object: &Value, kind: &GroupVersionKind) -> Result<Option<Bytes>, Failure> {
+async fn shown(
+    attributes: &Attributes<'_>,
+    lookup: &dyn Lookup,
+    object: &Value,
+    kind: &GroupVersionKind,
+) -> Result<Option<Bytes>, Failure> {
     if object.is_null() {
         return Ok(None);
     }
@@ -192,14 +204,14 @@ fn shown(attributes: &Attributes, object: &Value, kind: &GroupVersionKind) -> Re
     if kind == attributes.kind {
         return encoded(object);
     }
-    let mut converted = object.clone();
-    convert(attributes.resource, &mut converted, attributes.kind, kind).map_err(Failure::refused)?;
-    encoded(&converted)
+    let converted = lookup.converted(attributes.resource, object.clone(), attributes.kind, kind).await;
+    encoded(&converted.map_err(Failure::refused)?)
 }
 
 /// Changes the object by a JSON patch of `before`, which is how the webhook saw it.
-fn patched(
-    attributes: &mut Attributes,
+async fn patched(
+    attributes: &mut Attributes<'_>,
+    lookup: &dyn Lookup,
     kind: &GroupVersionKind,
     before: &[u8],
     patch: &Value,
@@ -217,7 +229,7 @@ fn patched(
         fill_in(attributes.resource, kind, &mut draft);
     }
     if kind != attributes.kind {
-        convert(attributes.resource, &mut draft, kind, attributes.kind)?;
+        draft = lookup.converted(attributes.resource, draft, kind, attributes.kind).await?;
     }
     attributes.object = draft;
     Ok(if changed { Verdict::Changed } else { Verdict::Same })

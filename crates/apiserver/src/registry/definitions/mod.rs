@@ -19,7 +19,7 @@ use decapod_store::At;
 
 use self::names::Taken;
 use super::update::{Outcome, Preconditions};
-use super::{Registry, Target, list, meta};
+use super::{Registry, Target, draft, list, meta};
 
 /// The group of definitions.
 pub(super) const GROUP: &str = "apiextensions.k8s.io";
@@ -114,7 +114,7 @@ impl Follower {
     }
 
     fn read(&self, object: &Object) -> Result<Value, Status> {
-        self.registry.draft_of(&self.target(&object.name())?, object)
+        draft::canonical(object, self.target(&object.name())?.resource.stored_kind())
     }
 
     /// Notes what a definition is called.
@@ -165,6 +165,7 @@ impl Follower {
         let Some(known) = self.known.get_mut(name) else { return Ok(()) };
         known.accepted = Value::Null;
         self.registry.kinds.remove(&known.group, &known.plural);
+        self.registry.converters.forget(name);
         self.reconsider(name).await?;
         self.known.remove(name);
         Ok(())
@@ -207,6 +208,7 @@ impl Follower {
         let mut parts = Value::map();
         parts.set_at(&["spec"], definition.get("spec").cloned().unwrap_or_default());
         parts.set_at(&["names"], definition.at(&["status", "acceptedNames"]).cloned().unwrap_or_default());
+        parts.set_at(&["stored"], custom::first_stored(definition).unwrap_or_default());
         if known.served.as_ref() == Some(&parts) {
             let row = self.registry.kinds.find(&known.group, &known.plural);
             if let Some(custom) = row.as_ref().and_then(|row| row.custom.as_ref()) {

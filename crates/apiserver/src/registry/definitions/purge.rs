@@ -48,16 +48,13 @@ async fn say(registry: &Registry, name: &str, condition: &Value, is_last: bool) 
 }
 
 async fn delete_all(registry: &Arc<Registry>, definition: &Value) -> Result<(), Status> {
-    let text = |path: &[&str]| definition.str_at(path).unwrap_or_default();
-    let (group, plural) = (text(&["spec", "group"]), text(&["spec", "names", "plural"]));
-    // Without a version that is served there is no row, but there may be instances.
-    let resource = match registry.kinds.find(group, plural).filter(|row| row.custom.is_some()) {
-        Some(row) => row,
-        None => Arc::new(decapod_api::custom::whole(definition).map_err(Status::internal)?),
-    };
+    // In the version that is stored, be it served or not: there is no need to convert what goes.
+    let resource = decapod_api::custom::whole(definition).map_err(Status::internal)?;
+    let stored = resource.stored_kind().version.clone();
+    let version = resource.versions.iter().position(|version| version.name == stored);
     let target = Target {
-        resource,
-        version: 0,
+        resource: Arc::new(resource),
+        version: version.unwrap_or(0),
         namespace: String::new(),
         name: String::new(),
         subresource: String::new(),

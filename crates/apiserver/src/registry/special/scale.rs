@@ -7,7 +7,7 @@ use decapod_client::{PatchType, Reply, Request, Verb};
 
 use super::answer;
 use crate::registry::apply::Configuration;
-use crate::registry::draft::schema_of;
+use crate::registry::draft::{canonical, schema_of};
 use crate::registry::update::Preconditions;
 use crate::registry::{Body, Context, Edit, Registry, Target, meta};
 
@@ -65,7 +65,7 @@ impl Registry {
         let whole = Target { subresource: String::new(), ..target.clone() };
         if request.verb == Verb::Get {
             let object = self.get(&whole, &request.options).await?;
-            return answer(&kind, &self.scale_of(&whole, &object)?, object.revision());
+            return answer(&kind, &Self::scale_of(&whole, &object)?, object.revision());
         }
         let paths = Paths::of(&whole);
         let wanted = self.wanted(context, target, request, &body)?;
@@ -101,7 +101,7 @@ impl Registry {
                 Ok(Edit::Settled(new))
             })
             .await?;
-        answer(&kind, &self.scale_of(&whole, &object)?, object.revision())
+        answer(&kind, &Self::scale_of(&whole, &object)?, object.revision())
     }
 
     fn wanted(
@@ -155,8 +155,8 @@ impl Registry {
         Ok(new)
     }
 
-    fn scale_of(&self, target: &Target, object: &Object) -> Result<Value, Status> {
-        Ok(scale_from(&self.draft_of(target, object)?, &Paths::of(target)))
+    fn scale_of(target: &Target, object: &Object) -> Result<Value, Status> {
+        Ok(scale_from(&canonical(object, target.kind())?, &Paths::of(target)))
     }
 }
 

@@ -30,6 +30,11 @@ pub fn check(definition: &Place, old: Option<&Value>, out: &mut Causes) {
     conversion(&spec.field("conversion"), out);
     let preserves = spec.field("preserveUnknownFields");
     let did = before(old, &["spec", "preserveUnknownFields"]) == Some(&Value::Bool(true));
+    let converts = spec.field("conversion");
+    let strategy = converts.field("strategy");
+    if preserves.is_true() && strategy.text() == "Webhook" {
+        out.push(strategy.invalid("must be None if spec.preserveUnknownFields is true"));
+    }
     if preserves.is_true()
         && versions.items().any(|version| has_default(version.field("schema").field("openAPIV3Schema").value))
     {
@@ -260,7 +265,6 @@ fn conversion(conversion: &Place, out: &mut Causes) {
     let mut versions = conversion.field("conversionReviewVersions");
     versions.value = webhook.field("conversionReviewVersions").value;
     if strategy.text() == "Webhook" {
-        out.push(strategy.forbidden("conversion webhooks are not supported yet; only None is"));
         if config.is_set() {
             client(&config, out);
         } else {
