@@ -157,7 +157,9 @@ fn check(field: &str, value: &Value) -> Result<(), String> {
         "labels" => meta::labels(Some(value), "metadata.labels"),
         _ => meta::annotations(Some(value)),
     };
-    let shown = |cause: &Cause| format!("{}: {}", cause.field, cause.message);
+    // Upstream says it without the last letter here.
+    let path = |cause: &Cause| cause.field.replace("metadata.annotations", "metadata.annotation");
+    let shown = |cause: &Cause| format!("{}: {}", path(cause), cause.message);
     match causes.as_slice() {
         [] => Ok(()),
         [one] => Err(shown(one)),
