@@ -94,6 +94,21 @@ gate v2 dry '{"host": "d"}' >"$WORK/dry.json"
 both "another" create --dry-run=server -f "$WORK/dry.json" -o 'jsonpath={.metadata.labels} {.spec}'
 both "a replace" replace -f "$WORK/one.json"
 
+# Managers write in their versions, and what they own is compared in them.
+for manager in "a v1 {\"hostPort\":\"s:1\"}" "b v2 {\"paint\":\"blue\",\"host\":\"s\"}" "c v2 {\"host\":\"t\"}" "c v1 {\"hostPort\":\"t:2\"}"; do
+  read -r name version spec <<<"$manager"
+  gate "$version" shared "$spec" >"$WORK/applied.json"
+  both "an apply by $manager" apply --server-side --field-manager="$name" -f "$WORK/applied.json"
+done
+both "an apply by force" apply --server-side --field-manager=c --force-conflicts -f "$WORK/applied.json"
+gate v2 shared '{"paint": "green"}' >"$WORK/applied.json"
+both "an apply that gives up a field" apply --server-side --field-manager=b -f "$WORK/applied.json"
+both "a patch" patch gates.v2.net.example.com shared --field-manager=d --type=merge -p '{"spec": {"port": 5}}'
+both "what came of it" get gates.v2.net.example.com shared -o 'jsonpath={.metadata.labels} {.spec}'
+owners='jsonpath={range .metadata.managedFields[*]}{.manager} {.operation} {.apiVersion} {.fieldsV1}{"\n"}{end}'
+both "who owns what" get gates.v2.net.example.com shared --show-managed-fields -o "$owners"
+for side in ours theirs; do check "$side: no more of it" "$side" delete gates shared; done
+
 # Watches are of a version, too.
 for side in ours theirs; do
   timeout 10 "$KUBECTL" --kubeconfig "$WORK/$side/admin.kubeconfig" get gates.v2.net.example.com -w --output-watch-events --field-selector spec.host=w \
