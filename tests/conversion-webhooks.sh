@@ -67,7 +67,7 @@ gate() { echo "{\"apiVersion\": \"net.example.com/$1\", \"kind\": \"Gate\", \"me
 for side in ours theirs; do
   definition "$side" >"$WORK/$side.yaml"
   check "$side: definition" "$side" create -f "$WORK/$side.yaml"
-  check "$side: established" "$side" wait --for=condition=Established --timeout=10s crd/gates.net.example.com
+  eventually 10 "$side: established" "$side" wait --for=condition=Established --timeout=10s crd/gates.net.example.com
   eventually 10 "$side: discovery" "$side" get gates
 done
 gate v1 one '{"hostPort": "a.example:80"}' >"$WORK/one.json"
@@ -134,7 +134,7 @@ becomes() {
 }
 gate v2 new '{"host": "n", "port": 1}' >"$WORK/new.json"
 for what in fail fail-silently none uid name namespace kind version labels annotations label-number labels-list no-metadata \
-  error wrong-uid wrong-kind no-response; do
+  error wrong-uid no-response; do
   becomes "$what"
   both "a read while the webhook does: $what" get gates.v2.net.example.com one
   both "a write while the webhook does: $what" create -f "$WORK/new.json"
@@ -143,6 +143,8 @@ becomes metadata
 both "only labels and annotations are the webhook's" get gates.v2.net.example.com one -o 'jsonpath={.metadata.finalizers}{.metadata.generateName}{.metadata.generation}{.metadata.labels}'
 becomes unknown
 both "what the schema does not know is pruned" get gates.v2.net.example.com one -o 'jsonpath={.spec}'
+becomes wrong-kind
+refuses "another kind" "expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got apiextensions.k8s.io/v1, Kind=Status" ours get gates.v2.net.example.com one
 becomes redirect
 refuses "where it sends on is not gone" "the server responded with the status code 302" ours get gates.v2.net.example.com one
 becomes garbage

@@ -69,7 +69,7 @@ spec:
 YAML
 for side in ours theirs; do
   check "$side: definition" "$side" create -f "$WORK/crd.yaml"
-  check "$side: established" "$side" wait --for=condition=Established --timeout=10s crd/crontabs.stable.example.com
+  eventually 10 "$side: established" "$side" wait --for=condition=Established --timeout=10s crd/crontabs.stable.example.com
   eventually 10 "$side: discovery" "$side" get crontabs
   "$side" create serviceaccount default >/dev/null 2>&1 || true
 done

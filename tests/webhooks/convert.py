@@ -12,14 +12,16 @@ def convert(what, obj, desired):
     new = copy.deepcopy(obj)
     new["apiVersion"] = desired
     spec, meta = new.get("spec") or {}, new["metadata"]
+    # Also of parts of objects: servers compare in every version what managers own.
+    for there, old, name in ("/v2", "color", "paint"), ("/v1", "paint", "color"):
+        if desired.endswith(there) and old in spec:
+            spec[name] = spec.pop(old)
     if desired.endswith("/v2") and "hostPort" in spec:
         spec["host"], _, number = spec.pop("hostPort").partition(":")
         spec["port"] = int(number or 0)
-        spec["paint"] = spec.pop("color", "none")
         meta["labels"] = (meta.get("labels") or {}) | {"seen-as": "v2"}
     if desired.endswith("/v1") and "host" in spec:
         spec["hostPort"] = f"{spec.pop('host')}:{spec.pop('port', 0)}"
-        spec["color"] = spec.pop("paint", "none")
         meta["annotations"] = (meta.get("annotations") or {}) | {"was": "v2"}
         (meta.get("labels") or {}).pop("seen-as", None)
     if what == "metadata":

@@ -149,7 +149,12 @@ impl<'a> Fields<'a> {
         let recorded = match live {
             None => self.record(&self.typed(&Value::Null), &self.typed(new), &mut entries, manager),
             Some(live) => {
-                let (old, new) = changed(live, new);
+                let own = self.kind.api_version();
+                let converts = entries.0.iter().any(|entry| entry.api_version != own);
+                let (old, new) = match converts && self.versions.need_whole() {
+                    true => (live.clone(), new.clone()),
+                    false => changed(live, new),
+                };
                 self.record(&self.typed(&old), &self.typed(&new), &mut entries, manager)
             }
         };

@@ -16,6 +16,11 @@ pub trait Versions {
 
     /// The object in another version; `None` if there is no such version.
     fn convert(&self, object: &Value, from: &str, to: &str) -> Option<Value>;
+
+    /// Whether only whole objects can be converted, and not what is left of them without some fields.
+    fn need_whole(&self) -> bool {
+        false
+    }
 }
 
 /// A kind of which there is one version, that of the write.

@@ -40,7 +40,9 @@ impl Configuration {
             );
             return Err(undecodable(why));
         }
-        Ok(Configuration { object: decoded.draft, problems: decoded.warnings, validation })
+        let problems = decoded.warnings.into_iter();
+        let problems = problems.map(|why| format!("error converting YAML to JSON: {why}")).collect();
+        Ok(Configuration { object: decoded.draft, problems, validation })
     }
 
     /// The object as it is applied; duplicate keys are settled as the client asked.

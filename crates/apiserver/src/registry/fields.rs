@@ -140,6 +140,10 @@ impl Versions for Served<'_> {
         }
     }
 
+    fn need_whole(&self) -> bool {
+        self.resource.custom.as_ref().is_some_and(|definition| definition.webhook.is_some())
+    }
+
     fn convert(&self, object: &Value, from: &str, to: &str) -> Option<Value> {
         let (from, to) = (&self.version(from)?.kind, &self.version(to)?.kind);
         let mut draft = object.clone();

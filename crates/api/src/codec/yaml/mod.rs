@@ -1,5 +1,6 @@
 //! YAML, by way of JSON, as upstream does it (sigs.k8s.io/yaml).
 
+mod duplicates;
 mod write;
 
 use std::fmt;
@@ -16,12 +17,24 @@ const MAX_UNFOLDED_BYTES: usize = 16 << 20;
 
 /// Decodes an object of a known type.
 pub fn decode(body: &[u8], ty: TypeRef, validation: FieldValidation) -> Result<Decoded, DecodeError> {
-    json::decode(&to_json(body)?, ty, validation)
+    json::decode(&to_json(body)?, ty, validation).map(|decoded| in_lines(decoded, body))
 }
 
 /// Decodes any YAML, without a schema; duplicate keys are reported.
 pub fn decode_any(body: &[u8], validation: FieldValidation) -> Result<Decoded, DecodeError> {
-    json::decode_any(&to_json(body)?, validation)
+    json::decode_any(&to_json(body)?, validation).map(|decoded| in_lines(decoded, body))
+}
+
+/// With duplicate keys told of by their lines, as upstream does it for YAML.
+fn in_lines(mut decoded: Decoded, body: &[u8]) -> Decoded {
+    let is_duplicate = |warning: &String| warning.starts_with("duplicate field ");
+    if decoded.warnings.iter().any(is_duplicate)
+        && let Some(told) = duplicates::told(body)
+    {
+        decoded.warnings.retain(|warning| !is_duplicate(warning));
+        decoded.warnings.insert(0, told);
+    }
+    decoded
 }
 
 /// Reads the kind that a body says it is.
@@ -231,7 +244,7 @@ mod tests {
             br#"{"a":1,"a":2,"3":[],"true":{},"1.5":null}"#
         );
         let decoded = decode_any(b"{a: {b: 1, b: 2}}", FieldValidation::Warn).unwrap();
-        assert_eq!(decoded.warnings, [r#"duplicate field "a.b""#]);
+        assert_eq!(decoded.warnings, ["yaml: unmarshal errors:\n  line 1: key \"b\" already set in map"]);
     }
 
     #[test]
