@@ -6,7 +6,7 @@ upstream=$root/conformance/upstream
 source "$upstream/lib.sh"
 
 # Plugins that are on in upstream's server and not in ours; upstream is spared them.
-unlike=MutatingAdmissionPolicy,ValidatingAdmissionPolicy,NodeDeclaredFeatureValidator,PodResizeValidator
+unlike=MutatingAdmissionPolicy,ValidatingAdmissionPolicy,NodeDeclaredFeatureValidator
 port=$((20000 + RANDOM % 10000))
 dir= side=
 

@@ -128,7 +128,7 @@ check "one that can" owned
 
 # What namespaces say of their pods, and what floods.
 settings '- {name: EventRateLimit, configuration: {apiVersion: eventratelimit.admission.k8s.io/v1alpha1, kind: Configuration,
-    limits: [{type: Namespace, qps: 1, burst: 2}]}}
+    limits: [{type: Namespace, qps: 1, burst: 1}]}}
 - {name: PodNodeSelector, path: selectors.yaml}'
 echo '{podNodeSelectorPluginConfig: {apart: "disk=ssd,env=prod"}}' >"$WORK/selectors.yaml"
 serve --admission-control-config-file "$WORK/admission.yaml" --disable-admission-plugins ServiceAccount --enable-admission-plugins \
@@ -136,14 +136,16 @@ serve --admission-control-config-file "$WORK/admission.yaml" --disable-admission
 check "a namespace is made for what is in it" k create configmap c -n apart
 k annotate namespace apart scheduler.alpha.kubernetes.io/node-selector=env=prod \
   'scheduler.alpha.kubernetes.io/defaultTolerations=[{"key":"a","operator":"Exists"}]' \
-  'scheduler.alpha.kubernetes.io/tolerationsWhitelist=[{"key":"a","operator":"Exists"}]' >/dev/null
+  'scheduler.alpha.kubernetes.io/tolerationsWhitelist=[{"key":"a","operator":"Exists"},{"operator":"Exists","effect":"NoExecute"}]' >/dev/null
 make_apart() { pod "$@" | k create -n apart -o json -f -; }
 expect "its pods get its nodes" '"env": "prod"' make_apart one '{"nodeSelector": {"disk": "ssd"}}'
 refuses "none of another" 'pod node label selector conflicts with its namespace node label selector' make_apart two '{"nodeSelector": {"env": "dev"}}'
 refuses "nor what is not allowed there" 'pod node label selector labels conflict with its namespace whitelist' make_apart two '{"nodeSelector": {"gpu": "yes"}}'
 expect "and its tolerations" '"key": "a"' make_apart three
 refuses "no others" 'conflict with its namespace whitelist' make_apart four '{"tolerations": [{"key": "b", "operator": "Exists"}]}'
-events() { for name in 1 2 3 4; do k create -f - <<<'{"apiVersion":"v1","kind":"Event","metadata":{"name":"e'$name'"},"involvedObject":{"namespace":"default"}}' || return; done; }
+events() {
+  printf '{"apiVersion":"v1","kind":"Event","metadata":{"name":"e%d"},"involvedObject":{"namespace":"default"}}\n' {1..30} | k create -f -
+}
 refuses "a flood of events" 'limit reached on type Namespace for key default' events
 
 # Whose word on images counts.
