@@ -2,7 +2,7 @@
 # Each kubectl command that needs no container, on upstream's kube-apiserver and on ours: what they print and their
 # exit codes are the same. The commands are in tests/beside/*.txt; arguments name some of them. DECAPOD_TEST_FULL=1 runs
 # all of them; else those marked `full:` stay out, which show no more of a command than others do.
-# DECAPOD_TEST_PORT is the first of the four ports that it takes.
+# DECAPOD_TEST_PORT is the first of the four ports that it takes; DECAPOD_TEST_FLAGS are given to both servers.
 . "$(dirname "$0")/lib.sh"
 
 UPSTREAM="$ROOT/conformance/upstream"
@@ -21,8 +21,8 @@ base64 -w0 "$FIXTURES/csr.pem" >"$FIXTURES/csr.base64"
 # Both with the same range of services, the same address, and the same names in their kubeconfigs.
 address=192.0.2.77 port=${DECAPOD_TEST_PORT:-16541}
 check "upstream's API server" "$UPSTREAM/run-apiserver.sh" "$WORK/theirs" "$port" --service-cluster-ip-range=10.43.0.0/16 \
-  --advertise-address="$address" --endpoint-reconciler-type=lease
-start_apiserver "$WORK/ours" $((port + 3)) "$WORK/ours.log" --advertise-address "$address"
+  --advertise-address="$address" --endpoint-reconciler-type=lease ${DECAPOD_TEST_FLAGS-}
+start_apiserver "$WORK/ours" $((port + 3)) "$WORK/ours.log" --advertise-address "$address" ${DECAPOD_TEST_FLAGS-}
 sed -i 's/: upstream$/: beside/; s/: admin$/: beside/' "$WORK/theirs/admin.kubeconfig"
 sed -i 's/: decapod$/: beside/' "$WORK/ours/admin.kubeconfig"
 

@@ -37,6 +37,14 @@ conformance() {
   conformance/run.sh --names conformance/quick.txt --procs 4 --images "agnhost busybox pause" --out "$1/out" --page "$1/page.md"
 }
 
+# What nobody runs unless they ask for it.
+optional_plugins() {
+  local plugins=AlwaysAdmit,NamespaceAutoProvision,NamespaceExists,LimitPodHardAntiAffinityTopology,AlwaysPullImages,PodNodeSelector
+  plugins+=,PodTolerationRestriction,EventRateLimit,ExtendedResourceToleration,OwnerReferencesPermissionEnforcement,DenyServiceExternalIPs
+  DECAPOD_TEST_FLAGS="--enable-admission-plugins=$plugins --admission-control-config-file=tests/beside/optional/admission.yaml" \
+    tests/kubectl-beside.sh tests/beside/optional/admission.txt
+}
+
 packages() {
   scripts/packages.sh runc=runc nft=nftables ip=iproute2 gcc=gcc curl=curl python3=python3 ps=procps strip=binutils mke2fs=e2fsprogs \
     setpriv=util-linux openssl=openssl busybox=busybox-static \
@@ -68,6 +76,7 @@ stage "admission webhooks" tests/webhooks.sh
 stage "kubectl beside upstream's API server" tests/kubectl-beside.sh
 stage "custom resources beside upstream's" tests/custom-resources.sh
 stage "conversion webhooks beside upstream's" tests/conversion-webhooks.sh
+[ -z "${DECAPOD_TEST_FULL:-}" ] || stage "optional admission plugins beside upstream's" optional_plugins
 stage "our parts in the place of upstream's" tests/swap.sh
 stage "our node on upstream's API server" tests/swap-node.sh
 stage "crash: kill -9 of the API server" tests/crash.sh

@@ -105,6 +105,7 @@ impl Plugin for EventRateLimit {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
+        let why = format!("Too many requests: {why}");
         Err(Status { details: None, ..Status::too_many_requests(why, 0) })
     }
 }
@@ -172,7 +173,7 @@ mod tests {
             let request = Request::create("", "events", event.clone()).by(User::new(user, &[]));
             request.validate(&plugin, &World::default())
         };
-        let reached = Err("limit reached on type User for key a".to_owned());
+        let reached = Err("Too many requests: limit reached on type User for key a".to_owned());
         (0..3).for_each(|_| assert!(send("a").is_ok()));
         assert_eq!(send("a"), reached);
         assert!(send("b").is_ok());
