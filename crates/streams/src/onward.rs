@@ -59,10 +59,11 @@ const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 /// Headers that are for us and nobody behind us, and those that say what is offered to us.
-const OURS: [&str; 3] = ["authorization", "cookie", "host"];
+const OURS: [&str; 2] = ["authorization", "host"];
 const OFFERS: [&str; 2] = ["sec-websocket-", "x-stream-protocol-version"];
 
-/// What whoever answers a request behind us may see of its headers: nothing of credentials, and nothing of upgrades.
+/// What whoever answers a request behind us may see of its headers: nothing of the credentials that we read (cookies are
+/// none of ours), and nothing of upgrades.
 pub fn passed_on(headers: &HeaderMap) -> HeaderMap {
     pick(headers, |name| !OFFERS.iter().any(|offer| name.starts_with(offer)))
 }
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_stay_here() {
+    fn credentials_stay_here_and_cookies_go_on() {
         let mut headers = HeaderMap::new();
         for name in [
             "accept",
@@ -187,10 +188,10 @@ mod tests {
             names.sort();
             names.join(" ")
         };
-        assert_eq!(names(&passed_on(&headers)), "accept user-agent");
+        assert_eq!(names(&passed_on(&headers)), "accept cookie user-agent");
         assert_eq!(
             names(&pick(&headers, |_| true)),
-            "accept sec-websocket-key user-agent x-stream-protocol-version"
+            "accept cookie sec-websocket-key user-agent x-stream-protocol-version"
         );
     }
 }

@@ -5,6 +5,8 @@ use decapod_api::meta::GroupVersionResource;
 use decapod_client::Verb;
 use http::Method;
 
+use super::query::percent_decode;
+
 /// A request line, understood.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Route {
@@ -35,20 +37,22 @@ pub struct ResourceRoute {
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 
 impl Route {
-    /// Takes a request line apart. `watch` and `field_selector` are from the query.
+    /// Takes a request line apart; an encoded slash is one, and what stands between two is empty, as it is to servers in
+    /// Go behind us. `watch` and `field_selector` are from the query.
     pub fn parse(method: &Method, path: &str, watch: bool, named: Option<&str>) -> Route {
+        let path = &percent_decode(path, false);
         let other = || Route::Path(path.to_owned());
-        let mut parts = path.trim_matches('/').split('/').map(decode);
-        let (group, version) = match (parts.next().as_deref(), parts.next(), path) {
+        let mut parts = path.trim_matches('/').split('/').map(str::to_owned);
+        let (group, version) = match (parts.next().as_deref(), parts.next(), path.as_str()) {
             (Some("api"), Some(version), _) if !version.is_empty() => (String::new(), version),
-            (Some("apis"), Some(group), _) => match parts.next() {
+            (Some("apis"), Some(group), _) if !group.is_empty() => match parts.next() {
                 Some(version) => (group, version),
                 None => return other(),
             },
             _ => return other(),
         };
         let mut rest: Vec<String> = parts.collect();
-        if rest.is_empty() || rest.iter().any(|part| part.is_empty()) {
+        if rest.is_empty() {
             return other();
         }
         // The old form of a watch: /api/v1/watch/...
@@ -104,11 +108,6 @@ fn verb(method: &Method, name: &str, watch: bool) -> Option<Verb> {
     })
 }
 
-/// A path segment without its percent encoding.
-fn decode(segment: &str) -> String {
-    super::query::percent_decode(segment, false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,9 +149,19 @@ mod tests {
                 "/api/v1/namespaces/a/pods/b/proxy/x/y",
                 "create /v1/pods ns=a name=b sub=proxy rest=/x/y",
             ),
+            (
+                "GET",
+                "/api/v1/namespaces/a/pods/b/proxy//x//y/",
+                "get /v1/pods ns=a name=b sub=proxy rest=//x//y/",
+            ),
+            ("GET", "/api/v1/namespaces/a/pods%2Fb%2flog", "get /v1/pods ns=a name=b sub=log rest="),
+            ("GET", "/%61pi/v1/nodes/a%3Ab", "get /v1/nodes ns= name=a:b sub= rest="),
+            ("GET", "/api/v1/namespaces/a/pods//log", "list /v1/pods ns=a name= sub=log rest="),
+            ("GET", "/api/v1/namespaces//pods/b", "get /v1/pods ns= name=b sub= rest="),
+            ("GET", "/apis//v1/pods", "/apis//v1/pods"),
             ("GET", "/apis/apps/v1", "/apis/apps/v1"),
             ("GET", "/healthz", "/healthz"),
-            ("GET", "/api/v1//pods", "/api/v1//pods"),
+            ("GET", "/api/v1//pods", "get /v1/ ns= name=pods sub= rest="),
         ];
         for (method, path, expected) in table {
             assert_eq!(show(method, path), expected, "{method} {path}");
