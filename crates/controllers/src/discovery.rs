@@ -11,7 +11,7 @@ use decapod_sys::Env;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::resources::{ApiResource, Resources};
+use crate::resources::{ApiResource, Resources, undiscovered};
 
 /// The form of discovery that says everything at once.
 const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -42,6 +42,8 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Version {
     version: String,
+    #[serde(default)]
+    freshness: String,
     #[serde(default)]
     resources: Vec<Resource>,
 }
@@ -111,6 +113,9 @@ fn parse(document: &[u8]) -> Result<Vec<ApiResource>, Status> {
     for group in document.items {
         let mut seen = BTreeSet::new();
         for version in group.versions {
+            if version.freshness == "Stale" {
+                found.push(undiscovered(group.metadata.name.clone(), version.version.clone()));
+            }
             for resource in version.resources {
                 if seen.insert(resource.resource.clone()) {
                     found.push(of(&group.metadata.name, &version.version, resource));

@@ -48,6 +48,6 @@ pub mod vacprotection;
 pub mod volumebinder;
 mod wiring;
 
-pub use resources::{ApiResource, Resources};
+pub use resources::{ApiResource, Resources, undiscovered};
 pub use start::{Config, ConfigError, Controllers, ENDED_PODS_MAX, SHARED_INFORMERS};
 pub use wiring::Wiring;

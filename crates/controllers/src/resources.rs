@@ -18,12 +18,24 @@ pub struct ApiResource {
     pub verbs: Vec<String>,
 }
 
+/// A group and version that is served by who cannot be asked: a resource without a name and without verbs.
+pub fn undiscovered(group: String, version: String) -> ApiResource {
+    let resource = GroupVersionResource::new(group, version, String::new());
+    ApiResource { resource, kind: String::new(), is_namespaced: false, verbs: Vec::new() }
+}
+
 /// What is served now, and word of changes: whoever wires the controllers sends what discovery says.
 pub type Resources = watch::Receiver<Arc<Vec<ApiResource>>>;
 
 // === impl ApiResource ===
 
 impl ApiResource {
+    /// The group and version, if nobody knows what it has.
+    pub fn undiscovered(&self) -> Option<String> {
+        let GroupVersionResource { group, version, resource } = &self.resource;
+        resource.is_empty().then(|| format!("{group}/{version}"))
+    }
+
     /// Whether `verb` can be done with it.
     pub fn has_verb(&self, verb: &str) -> bool {
         self.verbs.iter().any(|other| other == verb)

@@ -19,7 +19,7 @@ pub(super) struct Remaining<'a> {
 
 /// All conditions, with the reason and message of each when nothing is amiss.
 const CONDITIONS: [(&str, &str, &str); 5] = [
-    ("NamespaceDeletionDiscoveryFailure", "ResourcesDiscovered", "All resources successfully discovered"),
+    (DISCOVERY, "ResourcesDiscovered", "All resources successfully discovered"),
     (
         "NamespaceDeletionGroupVersionParsingFailure",
         "ParsedGroupVersions",
@@ -33,18 +33,21 @@ const CONDITIONS: [(&str, &str, &str); 5] = [
     (CONTENT, "ContentRemoved", "All content successfully removed"),
     (FINALIZERS, "ContentHasNoFinalizers", "All content-preserving finalizers finished"),
 ];
+const DISCOVERY: &str = "NamespaceDeletionDiscoveryFailure";
 const CONTENT: &str = "NamespaceContentRemaining";
 const FINALIZERS: &str = "NamespaceFinalizersRemaining";
 
-/// `status` with the conditions that `remaining` calls for.
+/// `status` with the conditions that `remaining` and groups that nobody can see into call for.
 pub(super) fn update(
     mut status: NamespaceStatus,
     remaining: &[Remaining],
+    undiscovered: &[String],
     now: Timestamp,
 ) -> NamespaceStatus {
     let conditions = status.conditions.get_or_insert_default();
     for (kind, reason, message) in CONDITIONS {
         let amiss = match kind {
+            DISCOVERY => discovery(undiscovered).map(|message| ("DiscoveryFailed", message)),
             CONTENT => content(remaining).map(|message| ("SomeResourcesRemain", message)),
             FINALIZERS => finalizers(remaining).map(|message| ("SomeFinalizersRemain", message)),
             _ => None,
@@ -70,6 +73,17 @@ pub(super) fn update(
         }
     }
     status
+}
+
+fn discovery(undiscovered: &[String]) -> Option<String> {
+    let one = |version: &String| format!("{version}: stale GroupVersion discovery: {version}");
+    let all: Vec<String> = undiscovered.iter().map(one).collect();
+    (!all.is_empty()).then(|| {
+        let (count, all) = (all.len(), all.join(", "));
+        format!(
+            "Discovery failed for some groups, {count} failing: unable to retrieve the complete list of server APIs: {all}"
+        )
+    })
 }
 
 fn content(remaining: &[Remaining]) -> Option<String> {

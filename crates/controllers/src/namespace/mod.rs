@@ -62,7 +62,8 @@ impl Reconcile for Controller {
         let all: Arc<Vec<ApiResource>> = Arc::clone(&self.resources.borrow());
         let resources =
             all.iter().filter(|one| one.is_namespaced && one.has_verb("delete")).cloned().collect();
-        Some(State { namespace, resources })
+        let undiscovered = all.iter().filter_map(ApiResource::undiscovered).collect();
+        Some(State { namespace, resources, undiscovered })
     }
 
     fn reconcile(&self, _: &ObjectKey, state: &State, live: &Live, now: Timestamp) -> Plan {

@@ -27,6 +27,8 @@ pub struct State {
     pub namespace: Namespace,
     /// Which resources may be in it.
     pub resources: Vec<ApiResource>,
+    /// The groups and versions of which nobody knows what they have.
+    pub undiscovered: Vec<String>,
 }
 
 pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
@@ -49,12 +51,15 @@ pub(super) fn reconcile(state: &State, live: &Live, now: Timestamp) -> Plan {
         state.resources.iter().partition(|one| one.resource == Pod::resource());
     match empty(&pods, &name, live) {
         Err(ask) => return ask,
-        Ok(remaining) if !remaining.is_empty() => return purge(namespace, remaining, now),
+        Ok(remaining) if !remaining.is_empty() => return purge(state, namespace, remaining, now),
         Ok(_) => {}
     }
     match empty(&others, &name, live) {
         Err(ask) => ask,
-        Ok(remaining) if !remaining.is_empty() => purge(namespace, remaining, now),
+        // What cannot be seen may be there.
+        Ok(remaining) if !remaining.is_empty() || !state.undiscovered.is_empty() => {
+            purge(state, namespace, remaining, now)
+        }
         Ok(_) => release(namespace, now),
     }
 }
@@ -89,7 +94,7 @@ fn empty<'a>(
 }
 
 /// Deletes what has not been deleted yet, says what is left, and looks again when that may have gone.
-fn purge(namespace: Namespace, remaining: Vec<Remaining>, now: Timestamp) -> Plan {
+fn purge(state: &State, namespace: Namespace, remaining: Vec<Remaining>, now: Timestamp) -> Plan {
     let name = namespace.metadata.name.clone().unwrap_or_default();
     let mut plan = Plan::nothing();
     let deletes: Vec<Write> = remaining
@@ -100,7 +105,7 @@ fn purge(namespace: Namespace, remaining: Vec<Remaining>, now: Timestamp) -> Pla
     if deletes.is_empty() {
         // What does not go at once is said; then it is waited for.
         plan.again_after(Duration::from_secs(estimate(&namespace, &remaining, now).unsigned_abs() / 2 + 1));
-        say(&mut plan, namespace, &remaining, now);
+        say(&mut plan, namespace, &remaining, &state.undiscovered, now);
     } else {
         plan.actions.push(Action::Parallel(deletes));
         plan.again_after(Duration::from_millis(1));
@@ -149,9 +154,15 @@ fn estimate(namespace: &Namespace, remaining: &[Remaining], now: Timestamp) -> i
 }
 
 /// Writes the conditions, if they are news.
-fn say(plan: &mut Plan, namespace: Namespace, remaining: &[Remaining], now: Timestamp) -> bool {
+fn say(
+    plan: &mut Plan,
+    namespace: Namespace,
+    remaining: &[Remaining],
+    undiscovered: &[String],
+    now: Timestamp,
+) -> bool {
     let old = namespace.status.clone().unwrap_or_default();
-    let new = conditions::update(old.clone(), remaining, now);
+    let new = conditions::update(old.clone(), remaining, undiscovered, now);
     let is_news = !status::same(&old, &new);
     if is_news {
         plan.write(Write::update_status(&Namespace { status: Some(new), ..namespace }));
@@ -165,7 +176,7 @@ fn release(mut namespace: Namespace, now: Timestamp) -> Plan {
     // Who looks at a namespace that others hold should see that nothing is left in it.
     let held = namespace.spec.iter().flat_map(|spec| &spec.finalizers).flatten().any(|one| one != FINALIZER)
         || namespace.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
-    if held && say(&mut plan, namespace.clone(), &[], now) {
+    if held && say(&mut plan, namespace.clone(), &[], &[], now) {
         return plan;
     }
     if let Some(finalizers) = namespace.spec.as_mut().and_then(|spec| spec.finalizers.as_mut()) {

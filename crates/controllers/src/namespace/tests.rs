@@ -66,6 +66,33 @@ async fn pods_go_first_then_the_rest_then_the_namespace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_can_see_into_may_hold_something() {
+    let cluster = Cluster::new();
+    let server = &cluster.server;
+    server.put(
+        &Namespace::resource(),
+        json!({
+            "metadata": {"name": "a", "deletionTimestamp": crate::testing::time(0)},
+            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Terminating"},
+        }),
+    );
+    let stale = crate::undiscovered("ducks".to_owned(), "v1".to_owned());
+    let (sender, resources) = watch::channel(Arc::new(vec![resource::<ConfigMap>(true), stale]));
+    cluster.start(|wiring| start(wiring, resources));
+    cluster.settle().await;
+    let conditions = cluster.get::<Namespace>("", "a")["status"]["conditions"].clone();
+    assert_eq!(
+        conditions[0]["message"],
+        "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: \
+         ducks/v1: stale GroupVersion discovery: ducks/v1"
+    );
+    sender.send(Arc::new(vec![resource::<ConfigMap>(true)])).unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(cluster.names::<Namespace>(), "");
+    cluster.env.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn finalizers_are_waited_for_and_told_of() {
     let cluster = Cluster::new();
     let server = &cluster.server;
