@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Beside upstream's kube-apiserver v1.36.3: discovery and the RBAC bootstrap objects are the same, and upstream's
+# Beside upstream's kube-apiserver v1.36.3: discovery, the RBAC bootstrap objects and the APIServices are the same, and upstream's
 # kube-scheduler schedules a Deployment's pods on ours.
 . "$(dirname "$0")/lib.sh"
 
@@ -53,8 +53,10 @@ for item in sorted(json.load(sys.stdin)["items"], key=lambda i: (i["metadata"].g
         item["metadata"].pop(field, None)
     if "aggregationRule" in item:
         item.pop("rules", None)
+    for condition in item.get("status", {}).get("conditions", []):
+        condition.pop("lastTransitionTime")
     print(json.dumps(item, sort_keys=True))'
-for resource in clusterroles clusterrolebindings roles rolebindings; do
+for resource in clusterroles clusterrolebindings roles rolebindings apiservices; do
   same "$resource" "$OBJECTS" get "$resource" --all-namespaces -o json
 done
 

@@ -53,7 +53,7 @@ packages() {
 
 # Upstream's programs first: they are built once and kept.
 upstream() {
-  conformance/upstream/build.sh kubectl etcd kube-apiserver kube-scheduler kube-controller-manager agnhost ginkgo e2e.test oracle \
+  conformance/upstream/build.sh kubectl etcd kube-apiserver sample-apiserver kube-scheduler kube-controller-manager agnhost ginkgo e2e.test oracle \
     >/dev/null
   scripts/runtime.sh >/dev/null
   conformance/images/build.sh agnhost busybox pause >/dev/null
@@ -73,6 +73,7 @@ stage "API server beside upstream's" tests/beside-upstream.sh
 stage "server-side apply beside upstream's" tests/server-side-apply.sh
 stage "admission plugins" tests/admission.sh
 stage "admission webhooks" tests/webhooks.sh
+stage "aggregated API servers" tests/aggregation.sh
 stage "kubectl beside upstream's API server" tests/kubectl-beside.sh
 stage "custom resources beside upstream's" tests/custom-resources.sh
 stage "conversion webhooks beside upstream's" tests/conversion-webhooks.sh

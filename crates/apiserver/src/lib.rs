@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod aggregation;
 pub mod authn;
 pub mod authz;
 mod bootstrap;

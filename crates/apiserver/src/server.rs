@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admission;
+use crate::aggregation::{self, Aggregator};
 use crate::authn::Tokens;
 use crate::authz::{self, Authorizer, Question, Union, What};
 use crate::bootstrap;
@@ -57,6 +58,7 @@ pub struct Server {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) metrics: Metrics,
     pub(crate) dialer: Arc<Dialer>,
+    pub(crate) aggregator: Aggregator,
     pub(crate) openapi: Documents,
     pub(crate) kept: Kept,
     pki: Arc<Pki>,
@@ -138,6 +140,7 @@ impl Server {
         let plugins = admission::build(&config.admission, &parts)?;
         let registry = Registry::new(env.clone(), store, plugins, special, dialer.clone());
         once_there.get_or_init(|| Arc::downgrade(&registry));
+        let aggregator = Aggregator::new(pki.front_proxy_identity(&aggregation::FRONT_PROXY, env.now())?);
         let metrics = Metrics::default();
         let server = Arc::new(Server {
             env: env.clone(),
@@ -147,12 +150,14 @@ impl Server {
             tokens,
             metrics,
             dialer,
+            aggregator,
             openapi: Documents::default(),
             kept: Kept::default(),
             pki,
         });
         registry::definitions::start(&server.registry).await.map_err(StartError::Bootstrap)?;
         bootstrap::reconcile(&server).await.map_err(StartError::Bootstrap)?;
+        aggregation::start(&server).await.map_err(StartError::Bootstrap)?;
         Ok(server)
     }
 
@@ -169,6 +174,11 @@ impl Server {
     /// Keys and certificates.
     pub fn pki(&self) -> &Pki {
         &self.pki
+    }
+
+    /// What other servers serve.
+    pub fn aggregator(&self) -> &Aggregator {
+        &self.aggregator
     }
 
     /// The registry.
@@ -249,6 +259,11 @@ impl Transport for InProcess {
                 name: if request.name.is_empty() { selected } else { &request.name },
             };
             self.server.authorize(&Question { user: &self.user, what })?;
+            let known = self.server.aggregator.known();
+            let (group, version) = (&request.resource.group, &request.resource.version);
+            if let Some((registered, remote)) = known.remote(group, version) {
+                return aggregation::call(&self.server, registered, remote, &self.user, request).await;
+            }
             let context = Context::new(self.user.clone(), self.user_agent.clone());
             self.server.registry.handle(&context, request, Media::Json).await
         })

@@ -20,6 +20,7 @@ pub use certified::{CertifiedError, CertifiedFiles, certified_key};
 pub use events::{EventType, Recorder, reference};
 pub use informer::{Change, Changes, Indexer, Informer, ObjectInformer, ObjectKey, Selection};
 pub use queue::Queue;
+pub use remote::wire;
 pub use remote::{Pin, PinError, Remote, RemoteConfig, RemoteError, pinned_authority};
 pub use request::{List, Options, PatchType, Reply, Request, Verb, Watch, WatchEvent};
 pub use transport::Transport;

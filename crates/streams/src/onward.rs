@@ -68,6 +68,11 @@ pub fn passed_on(headers: &HeaderMap) -> HeaderMap {
     pick(headers, |name| !OFFERS.iter().any(|offer| name.starts_with(offer)))
 }
 
+/// The same with what is said of upgrades, but for the headers that concern one connection only.
+pub fn carried(headers: &HeaderMap) -> HeaderMap {
+    pick(headers, |_| true)
+}
+
 fn pick(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> HeaderMap {
     let dropped = |name: &str| {
         HOP_BY_HOP.contains(&name)
@@ -145,7 +150,7 @@ where
         env: &Env,
         mut request: Request<Incoming>,
     ) -> Result<Response<Incoming>, OnwardError> {
-        let mut headers = pick(request.headers(), |_| true);
+        let mut headers = carried(request.headers());
         if let Some(upgrade) = request.headers().get(UPGRADE) {
             headers.insert(UPGRADE, upgrade.clone());
             headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -190,7 +195,7 @@ mod tests {
         };
         assert_eq!(names(&passed_on(&headers)), "accept cookie user-agent");
         assert_eq!(
-            names(&pick(&headers, |_| true)),
+            names(&carried(&headers)),
             "accept cookie sec-websocket-key user-agent x-stream-protocol-version"
         );
     }

@@ -201,6 +201,7 @@ fn service_objects(server: &Server) -> Vec<(&'static str, &'static str, Value)> 
             "requestheader-client-ca-file": server.pki().front_proxy_ca_pem(),
             "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
             "requestheader-group-headers": "[\"X-Remote-Group\"]",
+            "requestheader-uid-headers": "[\"X-Remote-Uid\"]",
             "requestheader-username-headers": "[\"X-Remote-User\"]",
         },
     });

@@ -6,13 +6,16 @@
 //! (CVE-2018-1002105, CVE-2020-8559).
 
 mod admit;
+pub mod backend;
 mod dialer;
-mod forward;
+pub mod forward;
 mod kubelet;
-mod links;
+pub mod links;
 mod log;
-mod proxy;
+pub mod proxy;
+pub mod service;
 mod streams;
+pub mod trust;
 mod unverified;
 
 use std::net::IpAddr;
@@ -27,7 +30,6 @@ use crate::http::{Response, respond};
 use crate::identity::User;
 use crate::server::Server;
 pub use dialer::Dialer;
-pub use proxy::endpoints as service_endpoints;
 
 /// The address that a request came from; an extension of the request.
 #[derive(Clone, Copy, Debug)]

@@ -82,14 +82,14 @@ fn split<'a>(route: &ResourceRoute, path: &'a str) -> (&'a str, &'a str) {
 }
 
 /// By which name and port the client asked.
-fn asked(request: &http::Request<Incoming>) -> String {
+pub fn asked(request: &http::Request<Incoming>) -> String {
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let header = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
     authority.or_else(header).unwrap_or_default().to_owned()
 }
 
 /// Adds the client to those for whom the request was forwarded.
-fn forwarded_for(request: &mut http::Request<Incoming>) {
+pub fn forwarded_for(request: &mut http::Request<Incoming>) {
     let Some(Peer(client)) = request.extensions().get::<Peer>().copied() else { return };
     let earlier = request.headers().get_all(X_FORWARDED_FOR);
     let mut clients: Vec<&str> = earlier.iter().filter_map(|value| value.to_str().ok()).collect();

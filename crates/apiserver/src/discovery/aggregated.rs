@@ -5,18 +5,25 @@ use http::StatusCode;
 use http::header::{ETAG, HeaderValue};
 use serde_json::{Value as Json, json};
 
+use crate::aggregation::Remote;
 use crate::http::{Response, respond};
 use crate::server::Server;
 
 /// `/api` or `/apis`, whole.
 pub fn answer(server: &Server, core: bool, version: &'static str) -> Response {
-    let rows = server.registry.kinds().all();
+    let (rows, known) = (server.registry.kinds().all(), server.aggregator.known());
+    let of_version = |group: &str, version: &str| {
+        let other = known.get(group, version).and_then(|other| other.remote.as_ref());
+        match other {
+            Some(remote) => of_remote(remote, version),
+            None => document(&rows, group, version),
+        }
+    };
     let items: Vec<Json> = super::groups(server)
         .iter()
         .filter(|(group, _)| group.is_empty() == core)
         .map(|(group, versions)| {
-            let versions: Vec<Json> =
-                versions.iter().map(|version| document(&rows, group, version)).collect();
+            let versions: Vec<Json> = versions.iter().map(|version| of_version(group, version)).collect();
             let metadata = if core {
                 json!({"creationTimestamp": null})
             } else {
@@ -38,6 +45,18 @@ pub fn answer(server: &Server, core: bool, version: &'static str) -> Response {
     }
     response.headers_mut().insert("vary", HeaderValue::from_static("Accept"));
     response
+}
+
+/// What another server has said; nothing, and that this is stale, if it could not be asked.
+fn of_remote(remote: &Remote, version: &str) -> Json {
+    match &remote.documents().discovery {
+        Some(said) => {
+            let mut said = (*said.json).clone();
+            said["freshness"] = "Current".into();
+            said
+        }
+        None => json!({"version": version, "freshness": "Stale"}),
+    }
 }
 
 fn document(rows: &[std::sync::Arc<Resource>], group: &str, version: &str) -> Json {

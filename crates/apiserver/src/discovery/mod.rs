@@ -1,14 +1,18 @@
 //! Discovery: which groups, versions and resources there are, in the old form and the aggregated one. All of it is read
-//! off the registry's rows.
+//! off the registry's rows, and off what aggregated servers have said of theirs.
 
 mod aggregated;
 mod legacy;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use decapod_api::Status;
 use http::HeaderMap;
 use http::header::ACCEPT;
 use serde_json::{Value as Json, json};
 
+use crate::aggregation::api_service::{Priority, by_version};
 use crate::http::{Response, respond};
 use crate::server::Server;
 
@@ -53,29 +57,32 @@ pub fn answer(server: &Server, segments: &[&str], headers: &HeaderMap) -> Result
     }
 }
 
-/// The groups in discovery's order, each with its versions.
+/// The groups in discovery's order, each with its versions: those of this server and those of others, by their priorities
+/// (upstream's `SortedByGroupAndVersion`).
 fn groups(server: &Server) -> Vec<(String, Vec<String>)> {
-    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-    for row in server.registry.kinds().all().iter() {
-        let versions = row.versions.iter().map(|version| version.name.to_string());
-        match groups.iter_mut().find(|(group, _)| *group == row.group) {
-            Some((_, known)) => {
-                for version in versions {
-                    if !known.contains(&version) {
-                        known.push(version);
-                    }
-                }
-            }
-            None => groups.push((row.group.to_string(), versions.collect())),
-        }
+    let (known, rows) = (server.aggregator.known(), server.registry.kinds().all());
+    let own = rows
+        .iter()
+        .flat_map(|row| row.versions.iter().map(|version| (row.group.to_string(), version.name.to_string())));
+    let others = known.remotes().map(|(other, _)| {
+        let service = &other.service;
+        (service.group.clone(), service.version.clone())
+    });
+    let mut groups: BTreeMap<String, BTreeMap<String, Priority>> = BTreeMap::new();
+    for (group, version) in own.chain(others) {
+        let priority = known.priority(&group, &version);
+        groups.entry(group).or_default().insert(version, priority);
     }
-    // Those of the highest priority first; built-in rows are in that order already.
-    for (group, versions) in &mut groups {
-        if server.registry.kinds().all().iter().any(|row| row.group == *group && row.custom.is_some()) {
-            versions.sort_by(|a, b| decapod_api::custom::by_priority(a, b));
-        }
-    }
-    groups
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    let highest = |versions: &BTreeMap<String, Priority>| versions.values().map(|it| it.group).max();
+    // Sorting keeps those of one priority in the order of their names.
+    groups.sort_by_key(|(_, versions)| Reverse(highest(versions)));
+    let sorted = |versions: BTreeMap<String, Priority>| {
+        let mut versions: Vec<_> = versions.into_iter().collect();
+        versions.sort_by(|(a, left), (b, right)| by_version((a, left.version), (b, right.version)));
+        versions.into_iter().map(|(version, _)| version).collect()
+    };
+    groups.into_iter().map(|(group, versions)| (group, sorted(versions))).collect()
 }
 
 /// The version of the aggregated form that the client wants first, if it wants it.

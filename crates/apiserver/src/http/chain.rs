@@ -19,6 +19,7 @@ use super::negotiate::{self, Accepted, Form};
 use super::query::{self, Query};
 use super::route::{ResourceRoute, Route};
 use super::{Response, pretty, respond, watch};
+use crate::aggregation;
 use crate::authn::{self, Credentials};
 use crate::authz::{Question, What};
 use crate::connect;
@@ -100,6 +101,13 @@ async fn layers(
     // Authorization: may they.
     authorize(server, &user, &route, &parts)?;
 
+    // Aggregation: what another server serves is its business from here on.
+    let known = server.aggregator.known();
+    if let Some((registered, remote)) = known.serving(parts.uri.path()) {
+        let request = http::Request::from_parts(parts, body);
+        return aggregation::serve(server, registered, remote, &user, request, time_for(&route)).await;
+    }
+
     let pretty = pretty::wanted(&parts.headers, &query);
     match route {
         Route::Path(path) => {
@@ -133,6 +141,20 @@ async fn layers(
             Ok(if pretty && !watches { pretty::indented(response).await } else { response })
         }
     }
+}
+
+/// How long a request may take; none for those that last as long as their clients want (upstream's
+/// `BasicLongRunningRequestCheck`).
+fn time_for(route: &Route) -> Option<Duration> {
+    let lasts = match route {
+        Route::Path(_) => false,
+        Route::Resource(route) => {
+            let subresource = route.subresource.as_str();
+            route.verb == Some(Verb::Watch)
+                || matches!(subresource, "attach" | "exec" | "proxy" | "log" | "portforward")
+        }
+    };
+    (!lasts).then_some(REQUEST_TIMEOUT)
 }
 
 fn authorize(server: &Server, user: &User, route: &Route, parts: &Parts) -> Result<(), Status> {

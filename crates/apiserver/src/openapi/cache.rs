@@ -12,9 +12,10 @@ use decapod_api::kinds::Resource;
 #[derive(Default)]
 pub struct Documents(Mutex<HashMap<String, Kept>>);
 
-/// A document and the rows that it was made from.
+/// A document, and the rows and the documents of other servers that it was made from.
 struct Kept {
     rows: Vec<Arc<Resource>>,
+    others: Vec<String>,
     document: Arc<Document>,
 }
 
@@ -29,23 +30,30 @@ pub struct Document {
 // === impl Documents ===
 
 impl Documents {
-    /// The document of this name, made by `build` unless the one at hand was made from the same rows.
+    /// The document of this name, made by `build` unless the one at hand was made from the same rows and from documents
+    /// of other servers with the same tags.
     pub fn get(
         &self,
         name: &str,
         rows: &[Arc<Resource>],
+        others: &[String],
         build: impl FnOnce() -> Result<Document, Status>,
     ) -> Result<Arc<Document>, Status> {
         // Building under the lock keeps two clients that come together from building the same.
         let mut kept = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let same = |old: &&Kept| {
-            old.rows.len() == rows.len() && old.rows.iter().zip(rows).all(|(a, b)| Arc::ptr_eq(a, b))
+            old.others == others
+                && old.rows.len() == rows.len()
+                && old.rows.iter().zip(rows).all(|(a, b)| Arc::ptr_eq(a, b))
         };
         if let Some(old) = kept.get(name).filter(same) {
             return Ok(old.document.clone());
         }
         let document = Arc::new(build()?);
-        kept.insert(name.to_owned(), Kept { rows: rows.to_vec(), document: document.clone() });
+        kept.insert(
+            name.to_owned(),
+            Kept { rows: rows.to_vec(), others: others.to_vec(), document: document.clone() },
+        );
         Ok(document)
     }
 }

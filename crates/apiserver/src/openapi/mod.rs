@@ -3,8 +3,10 @@
 //! Paths, media types and caching are those of k8s.io/kube-openapi (`handler`, `handler3`).
 
 mod cache;
+pub(crate) mod convert;
 mod custom;
 mod document;
+pub(crate) mod merge;
 mod operation;
 mod operations;
 mod prose;
@@ -23,7 +25,9 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value as Json, json};
 
 pub use self::cache::Documents;
+pub(crate) use self::cache::etag as tag;
 use self::cache::{Document, etag};
+use crate::aggregation::Tagged;
 use crate::http::query::Query;
 use crate::http::{Response, negotiate, respond};
 use crate::server::Server;
@@ -69,7 +73,7 @@ fn rows_of(name: &str, rows: &[Arc<Resource>]) -> Vec<Arc<Resource>> {
 
 fn v3_document(server: &Server, name: &str, rows: &[Arc<Resource>]) -> Result<Arc<Document>, Status> {
     let own = rows_of(name, rows);
-    server.openapi.get(name, &own, || {
+    server.openapi.get(name, &own, &[], || {
         let text = document::v3(name, &own).to_string();
         Document::new(text.as_bytes(), etag(text.as_bytes()))
     })
@@ -88,6 +92,17 @@ fn index(server: &Server, headers: &HeaderMap) -> Result<Response, Status> {
         let document = v3_document(server, &name, &rows)?;
         paths.insert(name.clone(), json!({"serverRelativeURL": location(&name, &document.etag)}));
     }
+    for (other, remote) in server.aggregator.known().remotes() {
+        let documents = remote.documents();
+        for (name, place) in &documents.openapi_v3 {
+            paths.entry(name).or_insert_with(|| place.clone());
+        }
+        if let Some(converted) = &documents.converted {
+            let name = format!("apis/{}/{}", other.service.group, other.service.version);
+            let place = json!({"serverRelativeURL": location(&name, &tag_of(converted))});
+            paths.entry(name).or_insert(place);
+        }
+    }
     let text = json!({"paths": paths}).to_string();
     serve(&Document::new(text.as_bytes(), etag(text.as_bytes()))?, JSON, headers)
 }
@@ -95,11 +110,11 @@ fn index(server: &Server, headers: &HeaderMap) -> Result<Response, Status> {
 /// `/openapi/v3/<name>`: one document.
 fn v3(server: &Server, name: &str, parts: &Parts) -> Result<Response, Status> {
     let rows = server.registry.kinds().all();
-    if !names(&rows).iter().any(|known| known == name) {
-        return Err(Status::no_such_path());
-    }
+    let document = match names(&rows).iter().any(|known| known == name) {
+        true => v3_document(server, name, &rows)?,
+        false => converted(server, name)?,
+    };
     accepted(&parts.headers, &[JSON])?;
-    let document = v3_document(server, name, &rows)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let wanted = query.get("hash").unwrap_or_default();
     if !wanted.is_empty() && wanted != document.etag {
@@ -123,19 +138,45 @@ fn v3(server: &Server, name: &str, parts: &Parts) -> Result<Response, Status> {
     Ok(response)
 }
 
+/// The document of a server that has none of version 3.
+fn converted(server: &Server, name: &str) -> Result<Arc<Document>, Status> {
+    let known = server.aggregator.known();
+    let mut segments = name.split('/');
+    let (_, group, version) = (segments.next(), segments.next(), segments.next());
+    let other = known.get(group.unwrap_or_default(), version.unwrap_or_default());
+    let documents = other.and_then(|other| other.remote.as_ref()).map(|remote| remote.documents());
+    let found = documents.as_ref().and_then(|documents| documents.converted.as_ref());
+    let found = found.filter(|_| name.starts_with("apis/") && segments.next().is_none());
+    let found = found.ok_or_else(Status::no_such_path)?;
+    Document::new(found.json.to_string().as_bytes(), tag_of(found)).map(Arc::new)
+}
+
+/// A tag of another server without its quotes.
+fn tag_of(tagged: &Tagged) -> String {
+    tagged.etag.trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
 /// `/openapi/v2`: everything in one document.
 fn v2(server: &Server, headers: &HeaderMap) -> Result<Response, Status> {
     let media = accepted(headers, &[JSON, PROTOBUF_V2, PROTOBUF_V2_OLD])?;
     let rows = server.registry.kinds().all();
-    let build = || document::v2(&names(&rows), &rows);
+    let known = server.aggregator.known();
+    let others: Vec<_> = known.remotes().map(|(_, remote)| remote.documents()).collect();
+    let others: Vec<_> = others.iter().filter_map(|documents| documents.openapi_v2.as_ref()).collect();
+    let tags: Vec<String> = others.iter().map(|other| other.etag.clone()).collect();
+    let build = || {
+        let mut whole = document::v2(&names(&rows), &rows);
+        others.iter().for_each(|other| merge::merge(&mut whole, &other.json));
+        whole
+    };
     if media == JSON {
-        let document = server.openapi.get("v2", &rows, || {
+        let document = server.openapi.get("v2", &rows, &tags, || {
             let text = build().to_string();
             Document::new(text.as_bytes(), etag(text.as_bytes()))
         })?;
         return serve(&document, JSON, headers);
     }
-    let document = server.openapi.get("v2 as protobuf", &rows, || {
+    let document = server.openapi.get("v2 as protobuf", &rows, &tags, || {
         let json: Json = build();
         Document::new(&protobuf::document(&json), etag(json.to_string().as_bytes()))
     })?;

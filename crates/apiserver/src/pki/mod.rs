@@ -28,6 +28,7 @@ pub struct Pki {
     ca_pem: String,
     front_proxy_ca_pem: String,
     issuer: Issuer<'static, KeyPair>,
+    front_proxy_issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate with its key, in PEM.
@@ -98,15 +99,11 @@ impl Pki {
     }
 
     fn within(folder: Folder, keys: Keys, now: Timestamp) -> Result<Pki, Error> {
-        let (key_file, cert_file) = ("ca.key", "ca.crt");
         let ca_pem = authority(&folder, "ca", "decapod-ca", &keys, now)?;
         let front_proxy_ca_pem = authority(&folder, "front-proxy-ca", "decapod-front-proxy-ca", &keys, now)?;
-        let key_pem = folder.read(key_file)?;
-        let damaged =
-            |file: &str, why: rcgen::Error| Error::Damaged { path: folder.path(file), why: why.to_string() };
-        let key = KeyPair::from_pem(&key_pem).map_err(|why| damaged(key_file, why))?;
-        let issuer = Issuer::from_ca_cert_pem(&ca_pem, key).map_err(|why| damaged(cert_file, why))?;
-        Ok(Pki { folder, keys, ca_pem, front_proxy_ca_pem, issuer })
+        let issuer = issuer(&folder, "ca", &ca_pem)?;
+        let front_proxy_issuer = self::issuer(&folder, "front-proxy-ca", &front_proxy_ca_pem)?;
+        Ok(Pki { folder, keys, ca_pem, front_proxy_ca_pem, issuer, front_proxy_issuer })
     }
 
     /// The authority's certificate, in PEM.
@@ -126,6 +123,21 @@ impl Pki {
 
     /// The identity kept under `file`, made if it is missing, expires soon or is for other hosts.
     pub fn identity(&self, file: &str, subject: &Subject, now: Timestamp) -> Result<Identity, Error> {
+        self.kept(file, &self.issuer, subject, now)
+    }
+
+    /// The identity of whoever speaks in the names of others to further API servers, kept like others.
+    pub fn front_proxy_identity(&self, subject: &Subject, now: Timestamp) -> Result<Identity, Error> {
+        self.kept("front-proxy-client", &self.front_proxy_issuer, subject, now)
+    }
+
+    fn kept(
+        &self,
+        file: &str,
+        issuer: &Issuer<'static, KeyPair>,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Identity, Error> {
         let (cert_file, key_file) = (format!("{file}.crt"), format!("{file}.key"));
         let folder = &self.folder;
         if folder.has(&cert_file) && folder.has(&key_file) {
@@ -135,7 +147,7 @@ impl Pki {
                 return Ok(identity);
             }
         }
-        let identity = self.sign(subject, now)?;
+        let identity = self.signed_by(issuer, subject, now)?;
         folder.write(&key_file, &identity.key_pem)?;
         folder.write(&cert_file, &identity.cert_pem)?;
         Ok(identity)
@@ -143,6 +155,15 @@ impl Pki {
 
     /// A new identity, which is not kept.
     pub fn sign(&self, subject: &Subject, now: Timestamp) -> Result<Identity, Error> {
+        self.signed_by(&self.issuer, subject, now)
+    }
+
+    fn signed_by(
+        &self,
+        issuer: &Issuer<'static, KeyPair>,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<Identity, Error> {
         let failed = |source| Error::Make { subject: subject.name.to_owned(), source };
         let mut params = params(subject.name, subject.groups, now, LEAF_DAYS);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
@@ -157,7 +178,7 @@ impl Pki {
             });
         }
         let key = self.keys.of_certificate().map_err(failed)?;
-        let cert = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        let cert = params.signed_by(&key, issuer).map_err(failed)?;
         Ok(Identity { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
     }
 
@@ -192,6 +213,15 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(damaged)?;
         Ok((chain, key))
     }
+}
+
+/// The authority kept under `file`, which signs.
+fn issuer(folder: &Folder, file: &str, cert_pem: &str) -> Result<Issuer<'static, KeyPair>, Error> {
+    let (key_file, cert_file) = (format!("{file}.key"), format!("{file}.crt"));
+    let damaged =
+        |file: &str, why: rcgen::Error| Error::Damaged { path: folder.path(file), why: why.to_string() };
+    let key = KeyPair::from_pem(&folder.read(&key_file)?).map_err(|why| damaged(&key_file, why))?;
+    Issuer::from_ca_cert_pem(cert_pem, key).map_err(|why| damaged(&cert_file, why))
 }
 
 /// The certificate of the authority kept under `file`, which is made if it is new.

@@ -40,7 +40,7 @@ pub use kinds::{Kinds, Rows};
 pub use lookup::Lookup;
 pub use special::{Services, Special};
 pub use target::Target;
-pub(crate) use update::Edit;
+pub(crate) use update::{Edit, Preconditions};
 
 /// Every resource over one store.
 pub struct Registry {

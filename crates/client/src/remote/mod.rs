@@ -9,23 +9,23 @@ mod path;
 mod pin;
 #[cfg(test)]
 mod tests;
+pub mod wire;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use decapod_api::Status;
 use decapod_sys::Env;
 use futures::future::BoxFuture;
-use futures::stream::{self, StreamExt};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use tokio::time::Instant;
 
-use crate::request::{Reply, Request, Verb, Watch, WatchEvent};
+use crate::request::{Reply, Request, Verb};
 use crate::transport::Transport;
 use connect::TlsConnector;
 
@@ -36,8 +36,6 @@ pub use pin::{Pin, PinError, pinned_authority};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long a token file's content is taken as current (as client-go does).
 const TOKEN_AGE: Duration = Duration::from_secs(60);
-/// The longest line of a watch: objects are at most 1.5 MB in etcd, and their JSON not much longer than that.
-const FRAME_MAX_BYTES: usize = 64 << 20;
 
 /// Where an API server is and how to get in. Absent parts are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,15 +72,6 @@ struct Token {
     read: Mutex<Option<(Instant, String)>>,
 }
 
-/// An HTTP/2 or HTTP/1.1 answer's body as a watch.
-struct Frames {
-    body: Incoming,
-    buffer: BytesMut,
-    /// How much of `buffer` is known to have no end of line.
-    searched: usize,
-    ended: bool,
-}
-
 // === impl Remote ===
 
 impl Remote {
@@ -107,20 +96,13 @@ impl Remote {
             let (head, body) = self.exchange(request, Bytes::new()).await?.into_parts();
             let body =
                 body.collect().await.map_err(|error| unreachable_server(&self.base, &error))?.to_bytes();
-            if head.status.is_success() { Ok(body) } else { Err(failure(&head, &body)) }
+            if head.status.is_success() { Ok(body) } else { Err(wire::failure(&head, &body)) }
         };
         self.in_time(exchange).await
     }
 
     async fn send(&self, request: &Request) -> Result<http::Response<Incoming>, Status> {
-        let uri = format!("{}{}", self.base, path::path_and_query(request));
-        let mut http = http::Request::builder()
-            .method(path::method(request.verb))
-            .uri(uri)
-            .header(ACCEPT, "application/json");
-        if !request.body.is_empty() {
-            http = http.header(CONTENT_TYPE, path::content_type(request));
-        }
+        let http = wire::builder(request, &self.base);
         self.exchange(http, request.body.clone()).await
     }
 
@@ -147,16 +129,8 @@ impl Remote {
     async fn answer(&self, request: Request) -> Result<Reply, Status> {
         let exchange = async {
             let response = self.send(&request).await?;
-            let (head, body) = response.into_parts();
-            if request.verb == Verb::Watch && head.status.is_success() {
-                return Ok(Reply::Watch(frames(body)));
-            }
-            let body =
-                body.collect().await.map_err(|error| unreachable_server(&self.base, &error))?.to_bytes();
-            if !head.status.is_success() {
-                return Err(failure(&head, &body));
-            }
-            json::reply(request.verb, &body)
+            let unreachable = |error: &hyper::Error| unreachable_server(&self.base, error);
+            wire::reply(request.verb, response, unreachable).await
         };
         // A watch answers when it begins, which may be only when there is something to say.
         match request.verb {
@@ -181,25 +155,6 @@ fn unreachable_server(server: &str, error: &dyn std::error::Error) -> Status {
         source = cause.source();
     }
     Status::unavailable(format!("{server}: {why}"))
-}
-
-/// What a refusal says; a server or proxy that does not say it in a `Status` is quoted.
-fn failure(head: &http::response::Parts, body: &[u8]) -> Status {
-    let mut status = json::status(body).unwrap_or_else(|| Status {
-        status: "Failure".into(),
-        message: String::from_utf8_lossy(body).trim().to_owned(),
-        reason: head.status.canonical_reason().unwrap_or_default().replace(' ', ""),
-        code: head.status.as_u16(),
-        ..Status::default()
-    });
-    if status.code == 0 {
-        status.code = head.status.as_u16();
-    }
-    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    if let Some(seconds) = retry_after {
-        status.details.get_or_insert_default().retry_after_seconds = seconds;
-    }
-    status
 }
 
 // === impl Token ===
@@ -233,58 +188,5 @@ impl Token {
                 Ok(token)
             }
         }
-    }
-}
-
-// === impl Frames ===
-
-fn frames(body: Incoming) -> Watch {
-    let frames = Frames { body, buffer: BytesMut::new(), searched: 0, ended: false };
-    stream::unfold(frames, |mut frames| async move { frames.next().await.map(|event| (event, frames)) })
-        .boxed()
-}
-
-impl Frames {
-    /// The next event; `None` when the server has ended the watch.
-    async fn next(&mut self) -> Option<WatchEvent> {
-        while !self.ended {
-            if let Some(line) = self.line() {
-                if line.is_empty() {
-                    continue;
-                }
-                let event = json::frame(&line).unwrap_or_else(WatchEvent::Error);
-                self.ended = matches!(event, WatchEvent::Error(_));
-                return Some(event);
-            }
-            match self.body.frame().await {
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
-                Some(Err(error)) => return Some(self.fail(format!("the watch broke off: {error}"))),
-                None => self.ended = true,
-            }
-            if self.buffer.len() > FRAME_MAX_BYTES {
-                return Some(self.fail("the server sent a watch event that is too long".to_owned()));
-            }
-        }
-        None
-    }
-
-    fn fail(&mut self, why: String) -> WatchEvent {
-        self.ended = true;
-        WatchEvent::Error(Status::unavailable(why))
-    }
-
-    fn line(&mut self) -> Option<Bytes> {
-        let Some(at) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
-            self.searched = self.buffer.len();
-            return None;
-        };
-        let mut line = self.buffer.split_to(self.searched + at + 1);
-        self.searched = 0;
-        line.truncate(line.len() - 1);
-        Some(line.freeze())
     }
 }

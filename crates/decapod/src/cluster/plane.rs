@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use decapod_api::kinds::Resource;
 use decapod_apiserver::admission::Settings as AdmissionSettings;
+use decapod_apiserver::aggregation::{Known, Served};
 use decapod_apiserver::identity::User;
 use decapod_apiserver::pki::{Identity, Subject};
 use decapod_apiserver::registry::Rows;
 use decapod_apiserver::{Config, Server};
 use decapod_controllers::csrsigning::Authority;
-use decapod_controllers::{ApiResource, Controllers, Resources, SHARED_INFORMERS};
+use decapod_controllers::{ApiResource, Controllers, Resources, SHARED_INFORMERS, undiscovered};
 use decapod_scheduler::Scheduler;
 use decapod_sys::Env;
 use jiff::SignedDuration;
@@ -76,24 +77,49 @@ fn controllers_config(
     })
 }
 
-/// The resources that controllers look at when they look at all; custom ones come and go.
+/// The resources that controllers look at when they look at all; custom ones and those of aggregated servers come and go.
 fn served(env: &Env, server: &Server) -> Resources {
-    let mut rows = server.registry().kinds().follow();
+    let (mut rows, mut known) = (server.registry().kinds().follow(), server.aggregator().follow());
+    let (sender, resources) =
+        tokio::sync::watch::channel(resources_of(&rows.borrow_and_update(), &known.borrow_and_update()));
+    env.spawn("resources", async move {
+        loop {
+            let changed = tokio::select! {
+                biased;
+                changed = rows.changed() => changed,
+                changed = known.changed() => changed,
+            };
+            let now = resources_of(&rows.borrow_and_update(), &known.borrow_and_update());
+            let is_news = |before: &mut Arc<Vec<ApiResource>>| {
+                let differs = *before != now;
+                *before = now;
+                differs
+            };
+            sender.send_if_modified(is_news);
+            if changed.is_err() || sender.is_closed() {
+                break;
+            }
+        }
+    });
+    resources
+}
+
+fn resources_of(rows: &Rows, known: &Known) -> Arc<Vec<ApiResource>> {
     let of_row = |row: &Arc<Resource>| ApiResource {
         resource: row.preferred(),
         kind: row.kind.to_string(),
         is_namespaced: row.namespaced,
         verbs: row.verbs.iter().map(ToString::to_string).collect(),
     };
-    let of_rows = move |rows: &Rows| Arc::new(rows.iter().map(of_row).collect::<Vec<_>>());
-    let (sender, resources) = tokio::sync::watch::channel(of_rows(&rows.borrow_and_update()));
-    env.spawn("resources", async move {
-        while rows.changed().await.is_ok() {
-            let now = of_rows(&rows.borrow_and_update());
-            if sender.send(now).is_err() {
-                break;
-            }
-        }
-    });
-    resources
+    let of_other = |other: Served| ApiResource {
+        resource: other.resource,
+        kind: other.kind,
+        is_namespaced: other.is_namespaced,
+        verbs: other.verbs,
+    };
+    let is_own = |row: &&Arc<Resource>| known.remote(&row.group, &row.preferred().version).is_none();
+    let own = rows.iter().filter(is_own).map(of_row);
+    let stale =
+        known.undiscovered().map(|(group, version)| undiscovered(group.to_owned(), version.to_owned()));
+    Arc::new(own.chain(known.resources().into_iter().map(of_other)).chain(stale).collect())
 }

@@ -12,7 +12,6 @@ mod review;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod trust;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

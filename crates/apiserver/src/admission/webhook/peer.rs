@@ -3,8 +3,7 @@
 //! HTTP/1.1 over TLS, connections kept for the next call. No redirect is followed, and what a webhook answers besides a
 //! review goes into no log (CVE-2020-8561).
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -24,8 +23,10 @@ use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::trust;
-use crate::connect::{Dialer, service_endpoints};
+use crate::connect::Dialer;
+use crate::connect::service::{self, explain, undialed};
+use crate::connect::trust::{self, Terms};
+use crate::pki::Identity;
 use crate::registry::Lookup;
 
 /// Largest answer: a patch of the largest object, in base64.
@@ -47,8 +48,8 @@ pub struct Peer {
     /// The name that its certificate has to have.
     server_name: String,
     ca_bundle: Vec<u8>,
-    /// Our certificate and its key, in PEM.
-    own: Option<(String, String)>,
+    /// As whom we come.
+    own: Option<Identity>,
     /// What we say of ourselves besides: a bearer token, or nothing.
     token: String,
     tls: OnceLock<Result<TlsConnector, String>>,
@@ -104,11 +105,12 @@ impl Peer {
         let read = |path: &Path| {
             std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
         };
-        peer.own = match &config.client_files {
+        let pems = match &config.client_files {
             Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
             None if config.client_cert_pem.is_empty() => None,
             None => Some((config.client_cert_pem.clone(), config.client_key_pem.clone())),
         };
+        peer.own = pems.map(|(cert_pem, key_pem)| Identity { cert_pem, key_pem });
         peer.token = match &config.token_file {
             Some(path) => read(path)?.trim().to_owned(),
             None => config.token.clone(),
@@ -230,19 +232,15 @@ impl Peer {
         dialer: &Dialer,
         lookup: &dyn Lookup,
     ) -> Result<SendRequest<Full<Bytes>>, String> {
-        let mut addresses = self.addresses(lookup).await?;
-        // All endpoints of a service get their share.
-        let first = env.random_below(addresses.len().max(1) as u64) as usize;
-        addresses.rotate_left(first);
         let mut tcp = Err("no addresses".to_owned());
-        for address in addresses {
+        for address in self.addresses(env, lookup).await? {
             tcp = dialer.connect(address).await.map_err(|error| undialed(address, &error));
             if tcp.is_ok() {
                 break;
             }
         }
         let tcp = tcp?;
-        let connector = self.tls.get_or_init(|| self.connector()).as_ref()?;
+        let connector = self.tls.get_or_init(|| trust::connector(&self.terms())).as_ref()?;
         let name = ServerName::try_from(self.server_name.clone()).map_err(|error| error.to_string())?;
         let stream = connector.connect(name, tcp).await.map_err(|error| trust::explain(&error))?;
         let (sender, connection) =
@@ -255,39 +253,19 @@ impl Peer {
         Ok(sender)
     }
 
-    fn connector(&self) -> Result<TlsConnector, String> {
-        let own = self.own.as_ref().map(|(certificate, key)| (certificate.as_str(), key.as_str()));
-        trust::connector(&self.ca_bundle, own)
+    fn terms(&self) -> Terms<'_> {
+        Terms { bundle_pem: &self.ca_bundle, identity: self.own.as_ref(), ..Terms::default() }
     }
 
-    async fn addresses(&self, lookup: &dyn Lookup) -> Result<Vec<SocketAddr>, String> {
-        let (host, port) = match &self.place {
-            Place::Nowhere(why) => return Err(why.clone()),
-            Place::Host { host, port } => (host.clone(), *port),
-            Place::Service { namespace, name, port } => match external_name(lookup, namespace, name) {
-                Some(host) => (host, *port),
-                None => {
-                    let found = service_endpoints(lookup, namespace, name, &port.to_string());
-                    return found.map_err(|status| match status.is_not_found() {
-                        true => format!("service {name:?} not found"),
-                        false => status.message,
-                    });
-                }
-            },
-        };
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, port)]);
+    async fn addresses(&self, env: &Env, lookup: &dyn Lookup) -> Result<Vec<SocketAddr>, String> {
+        match &self.place {
+            Place::Nowhere(why) => Err(why.clone()),
+            Place::Host { host, port } => service::of_host(host, *port).await,
+            Place::Service { namespace, name, port } => {
+                service::addresses(env, lookup, namespace, name, *port).await
+            }
         }
-        let found = tokio::net::lookup_host((host.as_str(), port)).await;
-        found.map(Iterator::collect).map_err(|_| format!("dial tcp: lookup {host}: no such host"))
     }
-}
-
-/// Where a service leads that is only a name.
-fn external_name(lookup: &dyn Lookup, namespace: &str, name: &str) -> Option<String> {
-    let service = lookup.draft("", "services", namespace, name)?;
-    let is_name = service.str_at(&["spec", "type"]) == Some("ExternalName");
-    service.str_at(&["spec", "externalName"]).filter(|_| is_name).map(str::to_owned)
 }
 
 fn of_service(service: &Value) -> (Place, String, String, String) {
@@ -313,21 +291,6 @@ fn of_url(url: &str) -> (Place, String, String, String) {
         }
         Err(why) => (Place::Nowhere(why), String::new(), String::new(), String::new()),
     }
-}
-
-fn undialed(address: SocketAddr, error: &std::io::Error) -> String {
-    let why = match error.kind() {
-        ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
-        ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
-        ErrorKind::NetworkUnreachable => "connect: network is unreachable".to_owned(),
-        ErrorKind::TimedOut => "i/o timeout".to_owned(),
-        _ => error.to_string(),
-    };
-    format!("dial tcp {address}: {why}")
-}
-
-fn explain(error: &hyper::Error) -> String {
-    if error.is_incomplete_message() || error.is_canceled() { "EOF".to_owned() } else { error.to_string() }
 }
 
 /// An answer that is no review, in the words of client-go (k8s.io/apimachinery/pkg/api/errors,

@@ -1,15 +1,20 @@
-//! Whom to believe that it is the webhook: who shows a certificate that the configuration's bundle vouches for.
+//! Whom to believe that it is the webhook, or the API server, that is asked for: who shows a certificate that the
+//! configuration's bundle vouches for.
 
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
+
+use super::unverified::Unverified;
+use crate::pki::Identity;
 
 /// Where systems keep the authorities that they trust (Go's crypto/x509).
 const SYSTEM_BUNDLES: [&str; 5] = [
@@ -28,34 +33,57 @@ struct Trust {
     bundle: Vec<CertificateDer<'static>>,
 }
 
-/// Connects to whoever `bundle_pem` vouches for; the system's authorities, if it is empty. Shows a certificate of our own,
-/// if there is one: both it and its key are PEM.
-pub fn connector(bundle_pem: &[u8], own: Option<(&str, &str)>) -> Result<TlsConnector, String> {
+/// What a connection to a service asks of the other side, and what it shows.
+#[derive(Default)]
+pub struct Terms<'a> {
+    /// The certificates that vouch for the other side, in PEM; the system's authorities, if it is empty.
+    pub bundle_pem: &'a [u8],
+    /// Whether the other side may be anybody.
+    pub is_insecure: bool,
+    /// As whom to connect.
+    pub identity: Option<&'a Identity>,
+    /// The protocols to offer, the best first.
+    pub protocols: &'a [&'a [u8]],
+}
+
+/// Connects on these terms.
+pub fn connector(terms: &Terms) -> Result<TlsConnector, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let bundle = match bundle_pem {
-        [] => system_bundle(),
-        pem => CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect(),
+    let verifier: Arc<dyn ServerCertVerifier> = match terms.is_insecure {
+        true => Arc::new(Unverified(provider.clone())),
+        false => Arc::new(Trust::new(terms.bundle_pem, provider.clone())?),
     };
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(bundle.iter().cloned());
-    let unknown = |_| "tls: failed to verify certificate: x509: certificate signed by unknown authority";
-    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    let chain = chain.build().map_err(unknown)?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trust { chain, bundle }));
-    let config = match own {
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match terms.identity {
         None => config.with_no_client_auth(),
-        Some((chain, key)) => {
-            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
-            let chain = chain.map_err(|error| error.to_string())?;
-            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| error.to_string())?;
+        Some(identity) => {
+            let (chain, key) = identity.to_der().map_err(|error| error.to_string())?;
             config.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?
         }
     };
+    config.alpn_protocols = terms.protocols.iter().map(|name| name.to_vec()).collect();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+// === impl Trust ===
+
+impl Trust {
+    fn new(bundle_pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Trust, String> {
+        let bundle = match bundle_pem {
+            [] => system_bundle(),
+            pem => CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect(),
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(bundle.iter().cloned());
+        let unknown =
+            |_| "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned();
+        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        Ok(Trust { chain: chain.build().map_err(unknown)?, bundle })
+    }
 }
 
 fn system_bundle() -> Vec<CertificateDer<'static>> {
