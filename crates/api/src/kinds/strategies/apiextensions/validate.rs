@@ -32,13 +32,13 @@ pub fn check(definition: &Place, old: Option<&Value>, out: &mut Causes) {
     let did = before(old, &["spec", "preserveUnknownFields"]) == Some(&Value::Bool(true));
     let converts = spec.field("conversion");
     let strategy = converts.field("strategy");
-    if preserves.is_true() && strategy.text() == "Webhook" {
-        out.push(strategy.invalid("must be None if spec.preserveUnknownFields is true"));
-    }
     if preserves.is_true()
         && versions.items().any(|version| has_default(version.field("schema").field("openAPIV3Schema").value))
     {
         out.push(preserves.invalid("must be false in order to use defaults in the schema"));
+    }
+    if preserves.is_true() && strategy.text() == "Webhook" {
+        out.push(strategy.invalid("must be None if spec.preserveUnknownFields is true"));
     }
     if preserves.is_true() && !did {
         out.push(preserves.invalid(
