@@ -64,7 +64,7 @@ start kube-apiserver "$apiserver" --etcd-servers "$clients" --bind-address 127.0
 	--service-account-key-file "$pki/sa.key" --service-account-signing-key-file "$pki/sa.key" \
 	--kubelet-client-certificate "$pki/kubelet-client.crt" --kubelet-client-key "$pki/kubelet-client.key" \
 	--requestheader-client-ca-file "$pki/front-proxy-ca.crt" --requestheader-allowed-names front-proxy-client \
-	--requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
+	--requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group --requestheader-uid-headers X-Remote-Uid \
 	--requestheader-extra-headers-prefix X-Remote-Extra- \
 	--proxy-client-cert-file "$pki/front-proxy-client.crt" --proxy-client-key-file "$pki/front-proxy-client.key" "$@"
 [[ $wait == no ]] || await 60 admin get --raw /readyz || {
